@@ -1,0 +1,62 @@
+# Every target makes the virtual environment in .venv first; the second time that is quick.
+
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= python3.13 python3.12 python3.11 python3 python
+PYTEST_FLAGS ?= -n 2 --dist loadfile
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+# The first candidate on the PATH that runs (a version manager's shim may not) and is suitable.
+SUITABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+find_python = $(firstword $(foreach candidate,$(shell type -aP $(PYTHON)),$(shell \
+	$(candidate) -c '$(SUITABLE)' >/dev/null 2>&1 && echo $(candidate))))
+
+# The stamp holds the path that was installed: a moved, half-made or broken environment does not
+# count, and is made anew.
+HEALTHY := $(shell test "`cat $(STAMP) 2>&1`" = "$(CURDIR)" && $(BIN)/python -c pass 2>&1 && echo yes)
+ifneq ($(HEALTHY),yes)
+.PHONY: $(STAMP)
+endif
+
+.PHONY: quickstart test lint bench clean
+
+quickstart: $(STAMP)
+	@$(BIN)/tfbind quickstart
+
+test: lint
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist tfbind.egg-info .pytest_cache .ruff_cache
+
+# No build isolation: pip would fetch a setuptools that constraints.txt does not pin.
+$(STAMP): setup.py constraints.txt
+	@set -euo pipefail; \
+	if [ "$(HEALTHY)" != yes ]; then \
+	    python="$(find_python)"; \
+	    if [ -z "$$python" ]; then \
+	        echo "tfbind needs Python 3.11, 3.12 or 3.13 with its venv module: install one, or" \
+	            "name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	        exit 1; \
+	    fi; \
+	    rm -rf $(VENV); \
+	    $$python -m venv $(VENV); \
+	fi; \
+	echo "Installing tfbind and its dependencies into $(VENV), once: minutes, 2 GB"; \
+	pip="$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt"; \
+	$$pip --quiet setuptools; \
+	$$pip --no-build-isolation -e '.[dev]' | while read -r line; do case $$line in \
+	    Collecting*) printf . ;; \
+	    Installing*) printf '\nUnpacking ...' ;; \
+	    Successfully\ installed*) echo " done" ;; \
+	esac; done; \
+	echo "$(CURDIR)" > $@

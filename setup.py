@@ -1,0 +1,92 @@
+"""Metadata, extras and the package map of tfbind.
+
+`export/` and `serving/` lie at the top of the tree and are imported as `tfbind.export` and
+`tfbind.serving`. The map is written out by hand; `tests/test_packaging.py` compares it with the
+folders on disk.
+"""
+
+import pathlib
+import re
+
+from setuptools import setup
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+PACKAGES = {
+    "tfbind": "tfbind",
+    "tfbind.data": "tfbind/data",
+    "tfbind.distributions": "tfbind/distributions",
+    "tfbind.layers": "tfbind/layers",
+    "tfbind.metrics": "tfbind/metrics",
+    "tfbind.models": "tfbind/models",
+    "tfbind.training": "tfbind/training",
+    "tfbind.export": "export",
+    "tfbind.serving": "serving",
+}
+
+# Exact minors of TensorFlow, Keras and TFP: tf-keras pins TensorFlow, and the export and resume
+# code rests on behaviour that is tested for these versions only.
+REQUIRES = [
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.15,<3.16",
+    "tensorflow-probability==0.25.*",
+    "tf-keras~=2.21.0",  # TFP does not import without it
+    "tensorflow-datasets==4.9.10",
+    "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not say so
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "click",
+    "matplotlib",
+    "pillow",
+]
+
+EXTRAS = {
+    "litert": ["ai-edge-litert>=2.3"],
+    "serving": ["tensorflow-serving-api==2.21.*", "grpcio"],
+    "tensorboard": ["tensorboard"],  # no longer comes with TensorFlow
+    "tune": ["keras-tuner"],
+}
+EXTRAS["dev"] = [
+    "build",
+    "ipykernel",
+    "nbclient",
+    "nbformat",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "setuptools>=77",  # the packaging test builds the wheel without a network
+    *EXTRAS["litert"],
+    *EXTRAS["serving"],
+    *EXTRAS["tune"],
+]
+
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "tfbind" / "__init__.py").read_text("utf-8"), re.MULTILINE
+).group(1)
+README = HERE / "README.md"
+
+setup(
+    name="tfbind",
+    version=VERSION,
+    description="Keras 3 models that find the parts of unlabelled data, and the tools to ship them",
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=list(PACKAGES),
+    package_dir=PACKAGES,
+    package_data={"tfbind": ["py.typed"]},
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["tfbind = tfbind.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

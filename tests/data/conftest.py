@@ -1,0 +1,82 @@
+"""A made-up MNIST, in the form in which TFDS keeps the real one, and data sets made small."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from tfbind import data
+
+NUM_DIGITS = {"train": 60, "test": 30}
+NUM_EXAMPLES = {"train_multi": 60, "train_single": 40, "test": 30}
+# Simple Superposition is small anyway.
+LARGE = (
+    data.TfbindShapes,
+    data.TfbindBars,
+    data.TfbindCorners,
+    data.TfbindMnistShape,
+    data.TfbindMultiMnist,
+)
+
+
+def fake_digits(split):
+    """Returns uint8 `[n, 28, 28]`: bytes around the threshold, an empty row and column inside."""
+    rng = np.random.default_rng([1, len(split)])
+    grey = np.zeros((NUM_DIGITS[split], 28, 28), np.uint8)
+    grey[:, 6:20, 9:17] = rng.choice([0, 1, 127, 128, 129, 255], size=(len(grey), 14, 8))
+    grey[:, 12] = grey[:, :, 13] = 0
+    return grey
+
+
+class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Stands in for the builder of TFDS: the same name, version and features."""
+
+    VERSION = tfds.core.Version("3.0.1")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(28, 28, 1)),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
+        )
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in NUM_DIGITS}
+
+    def _generate_examples(self, split):
+        for key, image in enumerate(fake_digits(split)):
+            yield key, {"image": image[..., None], "label": key % 10}
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(tmp_path_factory):
+    """Data folder that holds the made-up MNIST and nothing else."""
+    folder = tmp_path_factory.mktemp("mnist")
+    Mnist(data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits of the made-up MNIST by split, uint8 `[n, 28, 28]`."""
+    return {split: fake_digits(split) for split in NUM_DIGITS}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Makes the data sets that a test generates small."""
+    for builder in LARGE:
+        monkeypatch.setattr(builder, "NUM_EXAMPLES", NUM_EXAMPLES)
+
+
+@pytest.fixture
+def small_dir(small, mnist_dir, tmp_path_factory):
+    """Data folder, one for all tests, in which every data set comes out small."""
+    folder = tmp_path_factory.getbasetemp() / "small"
+    if not folder.exists():
+        folder.mkdir()
+        os.symlink(mnist_dir / "mnist", folder / "mnist")
+    return folder

@@ -1,0 +1,52 @@
+"""TFDS's own checks of a builder, on every builder."""
+
+import os
+import shutil
+
+import pytest
+import tensorflow_datasets as tfds
+
+from tfbind import data
+
+
+class BuilderChecks:
+    """Makes the data set small, and lets it find a made-up MNIST."""
+
+    SPLITS = {"train_multi": 60, "train_single": 40, "test": 30}
+    EXAMPLE_DIR = os.path.dirname(__file__)  # nothing is downloaded: any folder will do
+
+    @pytest.fixture(autouse=True)
+    def _small(self, small, mnist_dir):
+        self.mnist_dir = mnist_dir
+
+    def _make_builder(self, config=None):
+        # A copy: TFDS removes its folder afterwards, and would follow a link.
+        shutil.copytree(
+            self.mnist_dir / "mnist", os.path.join(self.tmp_dir, "mnist"), dirs_exist_ok=True
+        )
+        return super()._make_builder(config)
+
+
+class TestSimpleSuperposition(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindSimpleSuperposition
+    SPLITS = {"train_single": 16, "test": 120}
+
+
+class TestShapes(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindShapes
+
+
+class TestBars(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindBars
+
+
+class TestCorners(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindCorners
+
+
+class TestMnistShape(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindMnistShape
+
+
+class TestMultiMnist(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindMultiMnist

@@ -1,0 +1,134 @@
+"""`tfbind.data.load`: slices, errors, and what it leaves on disk."""
+
+import os
+import urllib.error
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from tfbind import data
+
+
+def test_names_are_registered_builders():
+    assert {f"tfbind_{name}" for name in data.NAMES} <= set(tfds.list_builders())
+
+
+def test_slices_are_parts_of_the_whole(small_dir):
+    images, groups = data.load("shapes", "test", small_dir)
+    some_images, some_groups = data.load("shapes", "test[5:12]", small_dir)
+    np.testing.assert_array_equal(some_images, images[5:12])
+    np.testing.assert_array_equal(some_groups, groups[5:12])
+    both, _ = data.load("shapes", "test[:10%]+train_multi[:4]", small_dir)
+    np.testing.assert_array_equal(both[:3], images[:3])
+    assert len(both) == 7
+
+
+def test_tfds_load_reads_the_same(small_dir):
+    images, groups = data.load("shapes", "test", small_dir)
+    dataset = tfds.load("tfbind_shapes", split="test", data_dir=small_dir)
+    for image, group, example in zip(images, groups, dataset, strict=True):
+        np.testing.assert_array_equal(example["image"], image)
+        np.testing.assert_array_equal(example["groups"], group)
+
+
+def test_standard_output_stays_clean(small, tmp_path, capsys):
+    data.load("shapes", "test", tmp_path)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Generating" in printed.err  # the progress bar
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "message"),
+    [
+        ("shape", "test", r"`name` must be one of 'simple_superposition', 'shapes', .* name='sh"),
+        ("shapes", "valid", r"`split` must be one of 'train_multi', .* split='valid'"),
+        ("shapes", "test+", r"`split` must be one of 'train_multi', .* split=''"),
+        ("simple_superposition", "train_multi", r"must be one of 'train_single', 'test'\. Rec"),
+        ("shapes", "test[:0]", r"`split` must select at least one example\. .*'test\[:0\]'"),
+        ("shapes", "test[20:10]", r"`split` must select at least one example\."),
+        ("shapes", "test[:31]", r"optional slice inside it.*'test\[:31\]'.* test \(30\)"),
+        ("shapes", "test[x]", r"optional slice inside it, such as 'test\[:10\]'\."),
+        ("shapes", "test[5:", r"optional slice inside it, such as 'test\[:10\]'\."),
+    ],
+)
+def test_bad_arguments(name, split, message, small_dir):
+    with pytest.raises(ValueError, match=message):
+        data.load(name, split, small_dir)
+
+
+def test_split_of_the_wrong_type(small_dir):
+    with pytest.raises(TypeError, match=r"`split` must be a string\. Received: split=3\."):
+        data.load("shapes", 3, small_dir)
+
+
+@pytest.mark.parametrize("name", ["mnist_shape", "multi_mnist"])
+def test_no_mnist(name, tmp_path, monkeypatch):
+    def no_network(url, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    message = rf"needs MNIST, which is not in {tmp_path}.*no network.*copy a prepared `mnist`"
+    with pytest.raises(ValueError, match=message):
+        data.load(name, "test", tmp_path)
+    with pytest.raises(ValueError, match=message):
+        tfds.load(f"tfbind_{name}", data_dir=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_process_finishes_first(small, tmp_path, monkeypatch):
+    """The slower of two processes that generate the same set takes what the quicker one wrote."""
+    generate = data.TfbindShapes._generate_examples
+    quicker = []
+
+    def interrupted(self, split):
+        monkeypatch.setattr(data.TfbindShapes, "_generate_examples", generate)
+        quicker.append(data.load("shapes", "test", tmp_path))
+        return generate(self, split)
+
+    monkeypatch.setattr(data.TfbindShapes, "_generate_examples", interrupted)
+    images, groups = data.load("shapes", "test", tmp_path)
+    np.testing.assert_array_equal(images, quicker[0][0])
+    np.testing.assert_array_equal(groups, quicker[0][1])
+    assert os.listdir(tmp_path / "tfbind_shapes") == ["1.0.0"]  # nothing half-written
+
+
+def test_failed_generation_leaves_nothing(small, tmp_path, monkeypatch):
+    def full_disk(self, split):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(data.TfbindShapes, "_generate_examples", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        data.load("shapes", "test", tmp_path)
+    assert os.listdir(tmp_path / "tfbind_shapes") == []
+
+
+def patterns_builder(tmp_path, patterns):
+    np.save(tmp_path / "patterns.npy", patterns)
+    config = data.PatternsConfig(name="mine", patterns=tmp_path / "patterns.npy")
+    return tfds.builder("tfbind_simple_superposition", config=config, data_dir=tmp_path)
+
+
+def test_patterns_of_your_own(tmp_path):
+    patterns = np.random.default_rng(0).integers(0, 2, size=(5, 8, 8))
+    builder = patterns_builder(tmp_path, patterns)
+    builder.download_and_prepare()
+    single = builder.as_dataset(split="train_single", batch_size=-1)["image"]
+    pairs = builder.as_dataset(split="test", batch_size=-1)["image"]
+    np.testing.assert_array_equal(single[..., 0], patterns)
+    assert len(pairs) == 10
+    np.testing.assert_array_equal(pairs[-1, ..., 0], patterns[3] | patterns[4])
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (np.zeros((4, 8, 7)), r"shape \(P, 8, 8\), P >= 2\. Received: shape \(4, 8, 7\)"),
+        (np.zeros((1, 8, 8)), r"P >= 2\. Received: shape \(1, 8, 8\)"),
+        (np.full((4, 8, 8), 0.5), r"zeros and ones\. Received: other values in .*patterns\.npy"),
+    ],
+)
+def test_bad_patterns(patterns, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        patterns_builder(tmp_path, patterns).download_and_prepare()

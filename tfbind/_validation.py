@@ -1,0 +1,69 @@
+"""Argument checks with one message form: the rule, then what was received."""
+
+import numbers
+
+import numpy as np
+
+
+def check_integer(name, value, minimum):
+    """Returns `value` as an int, or raises if it is not an integer >= `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise ValueError(f"`{name}` must be an integer >= {minimum}. Received: {name}={value!r}.")
+    return int(value)
+
+
+def check_number(name, value, low, high=np.inf, *, open_low=False):
+    """Returns `value` as a float, or raises if it is not a number in `[low, high]`."""
+    inside = isinstance(value, numbers.Real) and low <= value <= high
+    if isinstance(value, bool) or not inside or (open_low and value == low):
+        interval = f"{'(' if open_low else '['}{low}, {high}]"
+        raise ValueError(f"`{name}` must be a number in {interval}. Received: {name}={value!r}.")
+    return float(value)
+
+
+def check_choice(name, value, choices):
+    """Returns `value`, or raises if it is not one of `choices`."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")
+    return value
+
+
+def check_shape(name, shape, expected):
+    """Raises if `shape` is not `expected`, in which `None` stands for any size."""
+    fits = len(shape) == len(expected) and all(
+        want is None or have is None or have == want
+        for have, want in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` must have shape {_spell(expected)}. Received: shape {_spell(shape)}."
+        )
+
+
+def check_array(name, array, event_shape, low=None, high=None):
+    """Returns `array` as float32 `[n, *event_shape]`, or raises if it is not usable.
+
+    Refuses the wrong shape, no rows, NaN or infinity, and values outside `[low, high]`.
+    """
+    array = np.asarray(array)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise ValueError(f"`{name}` must be numeric. Received: dtype {array.dtype}.")
+    check_shape(name, array.shape, (None, *event_shape))
+    if array.shape[0] == 0:
+        raise ValueError(f"`{name}` must hold at least one example. Received: an empty array.")
+    array = array.astype("float32", copy=False)
+    smallest, largest = float(array.min()), float(array.max())  # NaN propagates through both
+    if not np.isfinite(smallest) or not np.isfinite(largest):
+        raise ValueError(f"`{name}` must be finite. Received: NaN or infinity among its values.")
+    if (low is not None and smallest < low) or (high is not None and largest > high):
+        raise ValueError(
+            f"`{name}` must lie in [{low}, {high}]. Received: values from {smallest:g} to "
+            f"{largest:g}; rescale them first."
+        )
+    return array
+
+
+def _spell(shape):
+    sizes = ["n" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

@@ -1,0 +1,51 @@
+"""The one way to get randomness: stateless int32 seeds and the Philox generator.
+
+A seed is folded from a base seed, the optimiser's step and the replica, so that a resumed run
+draws what the uninterrupted run would have drawn and no two replicas draw the same. Philox is
+named everywhere because the default of XLA on CPU, ThreeFry, is some forty times slower there.
+
+What a seed promises: the same numbers on the same device in the same compile mode. XLA draws
+other numbers than graph or eager mode from the same seed.
+"""
+
+import random
+
+import tensorflow as tf
+
+_ALGORITHM = "philox"
+
+
+def base_seed(seed=None):
+    """Returns `seed` as an int in [0, 2**31), or draws one if it is None.
+
+    The draw comes from Python's `random`, which `keras.utils.set_random_seed` seeds.
+    """
+    if seed is None:
+        return random.randrange(2**31)
+    return int(seed) % 2**31
+
+
+def fold(seed, *data):
+    """Returns the stateless seed, int32 `[2]`, of base seed `seed` and the integers `data`."""
+    folded = tf.constant([seed, 0], tf.int32)
+    for salt in data:
+        folded = tf.random.fold_in(folded, tf.cast(salt, tf.int32), alg=_ALGORITHM)
+    return folded
+
+
+def step_seed(seed, step, *salts):
+    """Returns `fold(seed, step, *salts)`, with the replica folded in under a strategy."""
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        salts = (*salts, replica.replica_id_in_sync_group)
+    return fold(seed, step, *salts)
+
+
+def uniform(shape, seed, low=0.0, high=1.0):
+    """Draws float32 `shape` from Uniform[low, high) with the stateless `seed`."""
+    return tf.random.stateless_uniform(shape, seed, low, high, alg=_ALGORITHM)
+
+
+def normal(shape, seed):
+    """Draws float32 `shape` from Normal(0, 1) with the stateless `seed`."""
+    return tf.random.stateless_normal(shape, seed, alg=_ALGORITHM)
