@@ -1,0 +1,23 @@
+"""Scores for groupings of pixels and clusterings of examples, as functions and Keras metrics."""
+
+from tfbind.metrics._adjusted_mutual_information import (
+    AdjustedMutualInformation as AdjustedMutualInformation,
+)
+from tfbind.metrics._adjusted_mutual_information import (
+    adjusted_mutual_information as adjusted_mutual_information,
+)
+from tfbind.metrics._adjusted_rand_index import AdjustedRandIndex as AdjustedRandIndex
+from tfbind.metrics._adjusted_rand_index import adjusted_rand_index as adjusted_rand_index
+from tfbind.metrics._clustering_accuracy import ClusteringAccuracy as ClusteringAccuracy
+from tfbind.metrics._clustering_accuracy import clustering_accuracy as clustering_accuracy
+from tfbind.metrics._confidence import Confidence as Confidence
+
+__all__ = [
+    "AdjustedMutualInformation",
+    "AdjustedRandIndex",
+    "ClusteringAccuracy",
+    "Confidence",
+    "adjusted_mutual_information",
+    "adjusted_rand_index",
+    "clustering_accuracy",
+]
