@@ -28,9 +28,7 @@ def split_validation(images, fraction=0.1):
     (14, 2)
     """
     if len(images) < 2:
-        raise ValueError(
-            f"A validation split needs at least 2 examples. Received: {len(images)}."
-        )
+        raise ValueError(f"A validation split needs at least 2 examples. Received: {len(images)}.")
     num_validation = min(max(1, round(fraction * len(images))), len(images) - 1)
     return images[:-num_validation], images[-num_validation:]
 

@@ -1,0 +1,66 @@
+"""Observation models: how a decoder's parameters explain an element of the data."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+# Pixel probabilities below this are raised to it: the paper's E-step divides 0 by 0 where every
+# cluster rules a pixel out. Small enough that the result is the paper's wherever that is finite.
+PROBABILITY_FLOOR = 1e-30
+
+# The paper's own clip inside the reported log-likelihood.
+LOG_CLIP = 1e-6
+
+
+class BernoulliObservation:
+    """Binary data, or grey values in [0, 1]; the decoder gives logits."""
+
+    low, high = 0.0, 1.0
+
+    def distribution(self, parameters):
+        """Returns the distribution of every element given the decoder's output."""
+        return tfd.Bernoulli(logits=parameters, dtype=parameters.dtype)
+
+    def mean(self, parameters):
+        """Returns Y in [0, 1]."""
+        return tf.sigmoid(parameters)
+
+    def log_responsibility(self, x, y):
+        """Returns log(x * y + (1 - x) * (1 - y)), the E-step's term of the paper."""
+        return tf.math.log(tf.maximum(x * y + (1.0 - x) * (1.0 - y), PROBABILITY_FLOOR))
+
+    def log_likelihood(self, x, y):
+        """Returns x * log(y) + (1 - x) * log(1 - y) with the paper's clip, in nats."""
+        y = tf.clip_by_value(y, LOG_CLIP, 1.0 - LOG_CLIP)
+        return x * tf.math.log(y) + (1.0 - x) * tf.math.log1p(-y)
+
+
+class GaussianObservation:
+    """Real-valued data; the decoder gives means, and `scale` is one learned standard deviation.
+
+    Args:
+        untransformed_scale: scalar variable; the scale is its softplus.
+    """
+
+    low, high = None, None
+
+    def __init__(self, untransformed_scale):
+        self.untransformed_scale = untransformed_scale
+
+    def distribution(self, parameters):
+        """Returns the distribution of every element given the decoder's output."""
+        scale = tf.math.softplus(tf.convert_to_tensor(self.untransformed_scale))
+        return tfd.Normal(parameters, scale)
+
+    def mean(self, parameters):
+        """Returns the decoder's output itself."""
+        return parameters
+
+    def log_responsibility(self, x, y):
+        """Returns log Normal(x; y, scale)."""
+        return self.distribution(y).log_prob(x)
+
+    def log_likelihood(self, x, y):
+        """Returns log Normal(x; y, scale), in nats."""
+        return self.distribution(y).log_prob(x)

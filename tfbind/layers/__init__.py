@@ -1,0 +1,7 @@
+"""Layers that several models share."""
+
+from tfbind.layers.additive_gaussian_noise import AdditiveGaussianNoise
+from tfbind.layers.bit_flip_noise import BitFlipNoise
+from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
+
+__all__ = ["AdditiveGaussianNoise", "BitFlipNoise", "SaltAndPepperNoise"]

@@ -1,0 +1,34 @@
+"""What the noise layers share: a seed, and `corrupt` as a pure function of it."""
+
+import keras
+import tensorflow as tf
+
+from tfbind import seeds
+
+
+class Corruption(keras.layers.Layer):
+    """Adds noise to its input when `training` is true and passes it on otherwise.
+
+    Subclasses implement `corrupt(inputs, seed)`. A model that must resume exactly calls
+    `corrupt` with a seed of its own; `call` draws seeds from a Keras `SeedGenerator`.
+    """
+
+    def __init__(self, *, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seeds.base_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+
+    def corrupt(self, inputs, seed):
+        """Returns `inputs` with noise drawn from `seed`, a stateless int32 `[2]` seed."""
+        raise NotImplementedError
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        return self.corrupt(inputs, tf.cast(self.seed_generator.next(), tf.int32))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,201 @@
+"""From a preset to a run folder and back.
+
+A run folder holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
+`model.keras`, `history.csv` and `metrics.json`. Every file is written under another name and
+renamed, and `metrics.json` comes last: a folder that has it is finished.
+"""
+
+import csv
+import dataclasses
+import importlib.metadata
+import io
+import json
+import os
+import pathlib
+import platform
+import shutil
+import time
+
+import keras
+
+from tfbind import data
+from tfbind.data import pipelines
+from tfbind.training import presets
+from tfbind.training.callbacks import Checkpoint, ResumableEarlyStopping
+
+# One XLA call runs this many steps at most, so that the progress bar still moves.
+_MAX_STEPS_PER_EXECUTION = 100
+
+
+def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1):
+    """Trains `preset` into the run folder `directory`; resumes what a killed run left there.
+
+    Args:
+        preset: A `Preset`.
+        directory: Path of the run folder, made if missing.
+        data_dir: Where TFDS keeps its data, or None for TFDS' default.
+        checkpoint_interval: Seconds between checkpoints at least.
+        verbose: 0 for silence, 1 for progress bars, 2 for a line an epoch.
+
+    Returns:
+        The trained model, with the weights of the best validation loss.
+
+    Raises:
+        ValueError: If the folder holds another preset's run, or data is missing.
+    """
+    directory = _claim(preset, pathlib.Path(directory))
+    if (directory / "metrics.json").exists():
+        return load(directory)[0]
+    images, _ = data.load(preset.dataset, preset.train_split, data_dir)
+    images, validation = pipelines.split_validation(images)
+    model = preset.build(images.shape[1:])
+    stopping = ResumableEarlyStopping(
+        monitor="val_loss", patience=preset.patience, restore_best_weights=True
+    )
+    checkpoint = Checkpoint(directory, stopping, checkpoint_interval)
+    checkpoint.restore(model)
+    dataset, steps = pipelines.epochs(
+        images.astype("uint8"), preset.batch_size, preset.seed, checkpoint.initial_epoch
+    )
+    model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
+    model.fit(
+        dataset,
+        epochs=preset.max_epochs,
+        steps_per_epoch=steps,
+        initial_epoch=checkpoint.initial_epoch,
+        validation_data=(validation,),
+        validation_batch_size=500,
+        callbacks=[stopping, checkpoint, keras.callbacks.TerminateOnNaN()],
+        shuffle=False,  # the pipeline does
+        verbose=verbose,
+    )
+    _finish(directory, model, checkpoint.history)
+    return model
+
+
+def load(directory):
+    """Loads a finished run.
+
+    Args:
+        directory: Path of the run folder.
+
+    Returns:
+        A pair: the model, and its preset.
+
+    Raises:
+        ValueError: If the folder is missing, holds no run, is unfinished, or is damaged.
+    """
+    directory = pathlib.Path(directory)
+    preset = _read_preset(directory)
+    if not (directory / "metrics.json").exists():
+        raise ValueError(
+            f"`run` must be a finished run folder. Received: {str(directory)!r}, which is half "
+            f"written; run `tfbind train {preset.name} --run {directory}` again to finish it."
+        )
+    try:
+        return keras.saving.load_model(directory / "model.keras"), preset
+    except Exception as error:  # zipfile, h5py, json and Keras each have their own
+        raise ValueError(
+            f"{str(directory / 'model.keras')!r} must be a Keras model. Received: a damaged file "
+            f"({type(error).__name__}); train the preset again into another folder."
+        ) from error
+
+
+def evaluate(directory, data_dir=None, num_starts=5):
+    """Scores a finished run on its preset's test data and notes the scores in `metrics.json`.
+
+    Args:
+        directory: Path of the run folder.
+        data_dir: Where TFDS keeps its data, or None for TFDS' default.
+        num_starts: Runs from fresh starts to average over.
+
+    Returns:
+        A dict of scores; see the preset's `score`.
+
+    Raises:
+        ValueError: As `load` does, or if data is missing.
+    """
+    directory = pathlib.Path(directory)
+    model, preset = load(directory)
+    images, groups = data.load(preset.dataset, preset.test_split, data_dir)
+    scores = preset.score(model, images, groups, num_starts)
+    notes = json.loads((directory / "metrics.json").read_text())
+    notes["test"] = {**scores, "num_images": len(images), "num_starts": num_starts}
+    _write(directory / "metrics.json", json.dumps(notes, indent=2))
+    return scores
+
+
+def _claim(preset, directory):
+    """Makes the folder this preset's, or raises if it belongs to something else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "preset.json"
+    if not path.exists():
+        if any(directory.iterdir()):
+            raise ValueError(
+                "`run` must be a new folder or a run's. Received: "
+                f"{str(directory)!r}, which holds other files; choose another."
+            )
+        fields = {"kind": type(preset).__name__, **dataclasses.asdict(preset)}
+        _write(path, json.dumps(fields, indent=2))
+    elif (found := _read_preset(directory)) != preset:
+        raise ValueError(
+            f"`run` must be a folder of preset {preset.name!r} with the same settings. Received: "
+            f"{str(directory)!r}, a run of {found.name!r}; choose another folder."
+        )
+    return directory
+
+
+def _read_preset(directory):
+    path = directory / "preset.json"
+    if not path.exists():
+        raise ValueError(
+            f"`run` must be a run folder made by `tfbind train`. Received: {str(directory)!r}, "
+            f"which {'has no preset.json' if directory.is_dir() else 'does not exist'}."
+        )
+    try:
+        fields = json.loads(path.read_text())
+        return getattr(presets, fields.pop("kind"))(**fields)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{str(path)!r} must describe a preset. Received: {error}; train into a new folder."
+        ) from error
+
+
+def _finish(directory, model, history):
+    model.save(directory / "partial.keras")
+    os.replace(directory / "partial.keras", directory / "model.keras")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=history[0])
+    writer.writeheader()
+    writer.writerows(history)
+    _write(directory / "history.csv", table.getvalue())
+    best = min(history, key=lambda row: row["val_loss"])
+    notes = {
+        "epochs": len(history),
+        "best_epoch": best["epoch"],
+        "val_loss": best["val_loss"],
+        "seconds": sum(row["seconds"] for row in history),
+        "versions": _versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    _write(directory / "metrics.json", json.dumps(notes, indent=2))
+    for path in directory.glob("checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _versions():
+    packages = ("tfbind", "tensorflow", "keras", "tensorflow-probability", "numpy")
+    return {"python": platform.python_version()} | {
+        package: importlib.metadata.version(package) for package in packages
+    }
+
+
+def _write(path, text):
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def _largest_divisor(number, limit):
+    return max(size for size in range(1, limit + 1) if number % size == 0)

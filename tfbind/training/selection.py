@@ -1,0 +1,88 @@
+"""How many groups there are: the number that explains the images best."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from tfbind._validation import check_integer
+from tfbind.models import ReconstructionClustering
+
+_BATCH = 250
+
+
+class NumGroupsSelection(NamedTuple):
+    """What `select_num_groups` finds.
+
+    `candidates` is a tuple of the K that were tried, `log_likelihoods` of the mean over the
+    images, nats per image, and `best` the K with the highest.
+    """
+
+    candidates: tuple
+    log_likelihoods: tuple
+    best: int
+
+
+def regroup(model, **changes):
+    """Returns a model with the same trained autoencoder and some settings changed.
+
+    Args:
+        model: A `ReconstructionClustering`.
+        **changes: Arguments of `ReconstructionClustering`, such as `num_groups`.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+
+    Example:
+
+    >>> autoencoder = tfbind.DenoisingAutoencoder((8, 8, 1), hidden_units=10)
+    >>> model = tfbind.ReconstructionClustering(autoencoder, num_groups=2)
+    >>> tfbind.training.regroup(model, num_groups=5).num_groups
+    5
+    """
+    settings = {
+        "num_groups": model.num_groups,
+        "num_iterations": model.num_iterations,
+        "assignment": model.assignment,
+        "initialization": model.initialization,
+        "estimate_weights": model.estimate_weights,
+        "num_restarts": model.num_restarts,
+        "seed": model.seed,
+    }
+    return ReconstructionClustering(model.autoencoder, **(settings | changes))
+
+
+def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
+    """Picks the number of groups K by the paper's rule: the highest log-likelihood.
+
+    The autoencoder stays as it is, since it knows nothing of K.
+
+    Args:
+        model: A trained `ReconstructionClustering`, all settings of which but K are used.
+        images: float32 `[n, *event_shape]`.
+        candidates: Integers >= 2, the K to try.
+        verbose: 1 for a progress bar, 0 for none.
+
+    Returns:
+        A `NumGroupsSelection`.
+
+    Raises:
+        ValueError: If there is no candidate, one is not an integer >= 2, or the images do not
+            fit the model.
+
+    References:
+        Greff, Srivastava, Schmidhuber. Binding via Reconstruction Clustering. ICLR workshop,
+        2016. https://arxiv.org/abs/1511.06418, section 4.3, "number of clusters".
+    """
+    candidates = tuple(check_integer("candidates", k, 2) for k in candidates)
+    if not candidates:
+        raise ValueError("`candidates` must hold at least one number of groups. Received: none.")
+    bar = keras.utils.Progbar(len(candidates), unit_name="K", verbose=verbose)
+    log_likelihoods = []
+    for count, num_groups in enumerate(candidates):
+        regrouped = regroup(model, num_groups=num_groups)
+        outputs = regrouped.predict(images, batch_size=_BATCH, verbose=0)
+        log_likelihoods.append(float(np.mean(outputs["log_likelihood"])))
+        bar.update(count + 1)
+    best = candidates[int(np.argmax(log_likelihoods))]
+    return NumGroupsSelection(candidates, tuple(log_likelihoods), best)
