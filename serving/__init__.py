@@ -1,0 +1,50 @@
+"""Serving: version directories, the server, and clients of its REST and gRPC interfaces.
+
+The clients load no TensorFlow. Everything here reads artefacts on disk, never a model class.
+"""
+
+if __name__ != "tfbind.serving":
+    raise ImportError(f"Import this package as `tfbind.serving`. Received: {__name__!r}.")
+
+import importlib
+
+__all__ = [
+    "GrpcClient",
+    "ReferenceServer",
+    "RestClient",
+    "ServingError",
+    "Signature",
+    "TensorInfo",
+    "serve",
+    "server_command",
+]
+
+_MODULES = {
+    "GrpcClient": "grpc_client",
+    "ReferenceServer": "reference_server",
+    "RestClient": "rest_client",
+    "ServingError": "_tensors",
+    "Signature": "_tensors",
+    "TensorInfo": "_tensors",
+    "serve": "launch",
+    "server_command": "launch",
+}
+_EXTRA = ("google", "grpc", "tensorflow_serving")
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tfbind.serving' has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"tfbind.serving.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] not in _EXTRA:
+            raise
+        raise ImportError(
+            f"`tfbind.serving.{name}` needs {error.name}. Run: pip install 'tfbind[serving]'"
+        ) from error
+    return getattr(module, name)
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

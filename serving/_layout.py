@@ -1,0 +1,77 @@
+"""What a server needs before it starts: NAME/<version>/saved_model.pb, and free ports."""
+
+import pathlib
+import socket
+
+from tfbind._validation import check_integer
+
+SAVED_MODEL = "saved_model.pb"
+
+
+def find_versions(directory):
+    """Returns version number -> folder, lowest first, of the SavedModels in `directory`.
+
+    Folders whose name is not a whole number are ignored, and so are versions that are not fully
+    written yet, as long as there is another.
+
+    Raises:
+        ValueError: If the folder is missing or holds no version.
+    """
+    directory = pathlib.Path(directory)
+    received = f"Received: directory={str(directory)!r}"
+    if not directory.is_dir():
+        raise ValueError(f"`directory` must be an existing folder. {received}.")
+    if (directory / SAVED_MODEL).is_file():
+        raise ValueError(
+            f"`directory` must hold version folders, such as 1/{SAVED_MODEL}. {received}, which "
+            f"is a SavedModel itself; move it into a version folder, or pass its parent if its "
+            "name is a number."
+        )
+    numbered = {
+        int(folder.name): folder
+        for folder in directory.iterdir()
+        if folder.is_dir() and folder.name.isascii() and folder.name.isdigit()
+    }
+    versions = {
+        number: folder
+        for number, folder in sorted(numbered.items())
+        if (folder / SAVED_MODEL).is_file()
+    }
+    if versions:
+        return versions
+    if numbered:
+        broken = ", ".join(str(folder) for _, folder in sorted(numbered.items()))
+        raise ValueError(
+            f"`directory` must hold a version with a {SAVED_MODEL}. {received}, where {broken} "
+            "has none, as if half-written; export the model again."
+        )
+    raise ValueError(
+        f"`directory` must hold version folders, such as 1/{SAVED_MODEL}. {received}, which has "
+        "none; export a model into it first."
+    )
+
+
+def model_name(directory, name=None):
+    """Returns the name a model is served under: `name`, else that of the folder."""
+    name = pathlib.Path(directory).resolve().name if name is None else name
+    if not isinstance(name, str) or not name or set(name) & set("/:"):
+        raise ValueError(f"`name` must be text without '/' or ':'. Received: name={name!r}.")
+    return name
+
+
+def check_ports(host, port, rest_port):
+    """Raises ValueError unless both ports, of which 0 is any, are free on `host`."""
+    if port == rest_port != 0:
+        raise ValueError(f"`rest_port` must differ from `port`. Received: port=rest_port={port}.")
+    for name, number in (("port", port), ("rest_port", rest_port)):
+        check_integer(name, number, 0)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, number))
+            except (OSError, OverflowError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise ValueError(
+                    f"`{name}` must be a free port of {host}. "
+                    f"Received: {name}={number} ({reason}); choose another."
+                ) from error

@@ -1,0 +1,117 @@
+import grpc
+from google.protobuf import json_format
+
+from tfbind._validation import check_integer, check_number
+from tfbind.serving import _wire
+from tfbind.serving._codec import decode_tensor, encode_tensor
+from tfbind.serving._tensors import ServingError, as_arrays, parse_signatures
+
+_UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+
+class GrpcClient:
+    """Asks a model behind the gRPC interface of TF Serving.
+
+    Arrays travel as bytes, so dtypes arrive exactly and large batches are cheap; there is no
+    limit on the size of an answer. Needs the `serving` extra (grpcio), but loads no TensorFlow.
+    Safe to share among threads; close it, or use it in a `with` block.
+
+    Args:
+        target: Host and port, such as "127.0.0.1:8500".
+        model: The name the model is served under.
+        timeout: Seconds > 0 that a call may take.
+        version: Integer >= 0, or None for the version the server prefers: the latest.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+        ServingError: A ValueError with the server's own sentence, if it refuses a request, or
+            with ours, if it does not answer.
+
+    Example:
+
+    >>> from tfbind import serving
+    >>> with serving.GrpcClient("127.0.0.1:8500", "shapes", timeout=5.0) as client:
+    ...     client.target
+    '127.0.0.1:8500'
+
+    With a server there, `client.predict({"image": images})` returns a dict of arrays.
+
+    References:
+        TensorFlow Serving. PredictionService and ModelService.
+        https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
+    """
+
+    def __init__(self, target, model, timeout=10.0, *, version=None):
+        self.target = target
+        self.timeout = check_number("timeout", timeout, 0, open_low=True)
+        self._spec = {"name": model}
+        if version is not None:
+            self._spec["version"] = {"value": check_integer("version", version, 0)}
+        self._channel = grpc.insecure_channel(target, options=_UNLIMITED)
+
+    def predict(self, inputs, signature="serving_default"):
+        """Returns the outputs of a signature, a dict from name to array.
+
+        Args:
+            inputs: Dict from input name to array, all with the batch as first axis and the
+                dtype that `metadata` names.
+            signature: Name of the signature.
+        """
+        protos = {name: encode_tensor(name, array) for name, array in as_arrays(inputs).items()}
+        response = self._call(
+            "PredictionService", "Predict", {"signature_name": signature}, inputs=protos
+        )
+        return {
+            name: decode_tensor(name, proto) for name, proto in sorted(response.outputs.items())
+        }
+
+    def metadata(self):
+        """Returns the signatures the server names, a dict from name to `Signature`."""
+        response = self._call(
+            "PredictionService", "GetModelMetadata", metadata_field=["signature_def"]
+        )
+        packed = response.metadata["signature_def"].value
+        signatures = _wire.MESSAGES["SignatureDefMap"].FromString(packed)
+        as_json = json_format.MessageToDict(signatures, preserving_proto_field_name=True)
+        return parse_signatures(as_json)
+
+    def status(self):
+        """Returns the state of each version, such as `{1: "AVAILABLE"}`."""
+        response = self._call("ModelService", "GetModelStatus")
+        states = {number: name for name, number in _wire.ENUMS["State"].items()}
+        return {
+            status.version: states.get(status.state, str(status.state))
+            for status in response.model_version_status
+        }
+
+    def close(self):
+        """Closes the connection."""
+        self._channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _call(self, service, method, spec=(), **fields):
+        request = _wire.MESSAGES[f"{method}Request"](model_spec=self._spec | dict(spec), **fields)
+        call = self._channel.unary_unary(
+            f"/tensorflow.serving.{service}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=_wire.MESSAGES[f"{method}Response"].FromString,
+        )
+        try:
+            return call(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise ServingError(self._message(error)) from error
+
+    def _message(self, error):
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return (
+                f"{self.target} did not answer within {self.timeout:g} seconds; "
+                "pass a larger `timeout`."
+            )
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return f"No server answers at {self.target} ({error.details()}); is it running?"
+        return error.details() or f"{self.target} answered {error.code().name}."
