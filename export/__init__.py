@@ -1,0 +1,41 @@
+"""Export: SavedModel and TFLite files of a model's endpoints, each with a card and a check.
+
+A model is read through its `serving_endpoints()` alone. Reading a card loads no TensorFlow.
+"""
+
+if __name__ != "tfbind.export":
+    raise ImportError(f"Import this package as `tfbind.export`. Received: {__name__!r}.")
+
+import importlib
+
+__all__ = [
+    "SavedModelRunner",
+    "TFLiteRunner",
+    "build_card",
+    "check_artifact",
+    "export_saved_model",
+    "export_tflite",
+    "read_card",
+    "sample_inputs",
+]
+
+_MODULES = {
+    "SavedModelRunner": "saved_model_runner",
+    "TFLiteRunner": "tflite_runner",
+    "build_card": "card",
+    "check_artifact": "check",
+    "export_saved_model": "saved_model",
+    "export_tflite": "tflite",
+    "read_card": "card",
+    "sample_inputs": "samples",
+}
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tfbind.export' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tfbind.export.{_MODULES[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

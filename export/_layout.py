@@ -1,0 +1,103 @@
+"""Where artifacts lie on disk, and how they get there in one step."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import tempfile
+
+SAVED_MODEL = "saved_model.pb"
+
+# TF Serving reads no file of this folder but the warm-up file.
+EXTRA = "assets.extra"
+
+
+def is_tflite(path):
+    """Tells a TFLite file, by its name, from a SavedModel folder."""
+    return pathlib.Path(path).suffix == ".tflite"
+
+
+def find_tflite(path):
+    """Returns `path` if there is a file; raises ValueError."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"`path` must be an existing SavedModel folder or .tflite file. "
+            f"Received: path={str(path)!r}."
+        )
+    return path
+
+
+def card_path(artifact):
+    """Returns where the card of a TFLite file or of one SavedModel version lies."""
+    artifact = pathlib.Path(artifact)
+    if is_tflite(artifact):
+        return artifact.with_name(artifact.name + ".json")
+    return artifact / EXTRA / "tfbind_card.json"
+
+
+def sha256(file):
+    """Returns the SHA-256 of a file's bytes in hexadecimal."""
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
+
+
+def version_folders(directory):
+    """Returns version number -> folder, lowest first; folders not named by a number are not."""
+    directory = pathlib.Path(directory)
+    folders = directory.iterdir() if directory.is_dir() else ()
+    return dict(
+        sorted(
+            (int(folder.name), folder)
+            for folder in folders
+            if folder.name.isascii() and folder.name.isdigit() and folder.is_dir()
+        )
+    )
+
+
+def find_saved_model(path):
+    """Returns the folder of one version: `path` itself, or the latest version in it.
+
+    Raises:
+        ValueError: If the folder is missing, has no version, or its version is half-written.
+    """
+    path = pathlib.Path(path)
+    received = f"Received: path={str(path)!r}"
+    if not path.is_dir():
+        raise ValueError(
+            f"`path` must be an existing SavedModel folder or .tflite file. {received}."
+        )
+    if (path / SAVED_MODEL).is_file():
+        return path
+    versions = version_folders(path)
+    if not versions:
+        raise ValueError(
+            f"`path` must hold a version folder, such as 1/{SAVED_MODEL}. {received}, which has "
+            "none; export a model into it first."
+        )
+    latest = versions[max(versions)]
+    if not (latest / SAVED_MODEL).is_file():
+        raise ValueError(
+            f"`path` must hold a complete SavedModel. {received}, where {latest.name} has no "
+            f"{SAVED_MODEL}; export the model again."
+        )
+    return latest
+
+
+@contextlib.contextmanager
+def written_at_once(folder):
+    """Yields a temporary folder in `folder`, which is made if need be, for files to move out of.
+
+    Its name is no number, so that a TF Serving that polls `folder` passes it over. If the body
+    raises, nothing stays: not the temporary folder, nor `folder` if it is new.
+    """
+    folder = pathlib.Path(folder)
+    existed = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
+            yield pathlib.Path(temporary)
+    except BaseException:
+        if not existed:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        raise

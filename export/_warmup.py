@@ -1,0 +1,32 @@
+"""The requests that TF Serving replays before it takes a new version into service."""
+
+import tensorflow as tf
+
+from tfbind.export import _layout, samples
+
+FILE_NAME = "tf_serving_warmup_requests"
+BATCH_SIZES = (1, 8)
+
+
+def write_warmup(card, folder, model_name):
+    """Writes a request a signature and batch size into a SavedModel, and tells whether it did.
+
+    The protos come with the extra `tfbind[serving]`; without it the model is served cold.
+    """
+    try:
+        from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+    except ModuleNotFoundError:
+        return False
+    with tf.io.TFRecordWriter(str(folder / _layout.EXTRA / FILE_NAME)) as writer:
+        for signature, endpoint in card["endpoints"].items():
+            for batch_size in BATCH_SIZES:
+                request = predict_pb2.PredictRequest(
+                    model_spec=model_pb2.ModelSpec(name=model_name, signature_name=signature)
+                )
+                for name, array in samples.sample_inputs(endpoint, batch_size).items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+                log = prediction_log_pb2.PredictionLog(
+                    predict_log=prediction_log_pb2.PredictLog(request=request)
+                )
+                writer.write(log.SerializeToString())
+    return True

@@ -1,0 +1,136 @@
+"""The card of an artifact: what it takes and gives, what it was made from and with."""
+
+import datetime
+import json
+import numbers
+
+from tfbind.export import _layout
+
+# In every Keras config, and of no interest on a card.
+_KERAS_SETTINGS = ("name", "trainable", "dtype")
+
+
+def build_card(model):
+    """Describes a model's endpoints, settings and origin.
+
+    Args:
+        model: A built model with `serving_endpoints()`.
+
+    Returns:
+        A dict that JSON can hold: `created`, the time in UTC; `versions` of tfbind, tensorflow
+        and keras; `model`, with `class`, `name`, `num_parameters` and `config`, the constructor's
+        plain arguments; `endpoints`, from name to `inputs` (`shape` with None for the batch,
+        `dtype`, `range` with None for an open end) and `outputs` (`shape`, `dtype`,
+        `description`).
+
+    Raises:
+        ValueError: If the model or one of its endpoints cannot be exported.
+
+    Example:
+
+    >>> autoencoder = tfbind.DenoisingAutoencoder((4,), hidden_units=2)
+    >>> card = tfbind.export.build_card(autoencoder)
+    >>> card["endpoints"]["serving_default"]["inputs"]["image"]["shape"]
+    [None, 4]
+    """
+    from tfbind.export import _endpoints
+
+    return describe(model, _endpoints.trace_endpoints(model))
+
+
+def describe(model, traced):
+    """Returns the card of a model whose endpoints have been traced."""
+    import keras
+    import tensorflow as tf
+
+    import tfbind
+
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "tfbind": tfbind.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "model": {
+            "class": type(model).__name__,
+            "name": model.name,
+            "num_parameters": model.count_params(),
+            "config": _plain(model.get_config()),
+        },
+        "endpoints": {name: _describe_endpoint(entry) for name, entry in traced.items()},
+    }
+
+
+def read_card(path):
+    """Reads the card of an artifact without loading TensorFlow.
+
+    Args:
+        path: A .tflite file, the folder of one SavedModel version, or one with versions, of which
+            the latest is taken.
+
+    Returns:
+        A dict as in `build_card`, and `artifact`: its `kind`, "saved_model" or "tflite", with
+        the `version` of the first, and `quantize`, `batch_size`, `bytes`, `sha256` and `errors`
+        of the second.
+
+    Raises:
+        ValueError: If there is no artifact or no readable card.
+    """
+    find = _layout.find_tflite if _layout.is_tflite(path) else _layout.find_saved_model
+    file = _layout.card_path(find(path))
+    try:
+        card = json.loads(file.read_text("utf-8"))
+        if not isinstance(card.get("endpoints"), dict) or "artifact" not in card:
+            raise ValueError("no endpoints")
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"`path` must be an artifact with its card. Received: path={str(path)!r}, where "
+            f"{file} is missing; export the model again."
+        ) from error
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            f"`path` must be an artifact with a readable card. Received: path={str(path)!r}, "
+            f"where {file} is damaged ({error}); export the model again."
+        ) from error
+    return card
+
+
+def write_card(card, file):
+    """Writes a card as JSON."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def _describe_endpoint(traced):
+    return {
+        "inputs": {
+            name: {**_describe_tensor(spec), "range": list(traced.ranges.get(name, (None, None)))}
+            for name, spec in traced.inputs.items()
+        },
+        "outputs": {
+            name: {**_describe_tensor(spec), "description": traced.descriptions[name]}
+            for name, spec in traced.outputs.items()
+        },
+    }
+
+
+def _describe_tensor(spec):
+    return {"shape": spec.shape.as_list(), "dtype": spec.dtype.name}
+
+
+def _plain(config):
+    """Returns the settings of a config: parts by class name and settings, no weights or layers."""
+    plain = {}
+    for key, value in config.items():
+        if key in _KERAS_SETTINGS:
+            continue
+        if isinstance(value, dict) and "class_name" in value:
+            plain[key] = {"class": value["class_name"], **_plain(value.get("config") or {})}
+        elif value is None or isinstance(value, (str, numbers.Number)):
+            plain[key] = value
+        elif isinstance(value, (list, tuple)) and all(
+            isinstance(item, (str, numbers.Number)) for item in value
+        ):
+            plain[key] = list(value)
+    return plain

@@ -1,0 +1,85 @@
+import tensorflow as tf
+
+from tfbind.export import _layout, _runner
+
+
+class SavedModelRunner:
+    """Runs the signatures of a SavedModel the way TF Serving does.
+
+    It loads the model into a TF1 Session and feeds the tensors that the signature names, so that
+    a model that only `tf.saved_model.load` can read fails here as it would on a server. It runs
+    on the CPU, and may be called from several threads.
+
+    Args:
+        path: The folder of one version, or one with versions, of which the latest is taken.
+
+    Call arguments:
+        signature: Name of the signature.
+        inputs: Dict from input name to array, of the shapes and dtypes in `signatures`.
+
+    Returns:
+        A dict from output name to array.
+
+    Raises:
+        ValueError: If there is no readable SavedModel, or the inputs do not fit the signature.
+
+    Example:
+
+    >>> folder = tempfile.mkdtemp()
+    >>> version = tfbind.export.export_saved_model(tfbind.DenoisingAutoencoder((4,)), folder)
+    >>> runner = tfbind.export.SavedModelRunner(folder)
+    >>> runner("serving_default", {"image": np.ones((2, 4), "float32")})["code"].shape
+    (2, 500)
+    """
+
+    def __init__(self, path):
+        folder = _layout.find_saved_model(path)
+        graph = tf.Graph()
+        # Without a GPU, whose matmuls (TF32) are rougher than what the checks tolerate.
+        config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        try:
+            with graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.loader.load(
+                    self._session, ["serve"], str(folder)
+                )
+        except Exception as error:  # protobuf, TensorFlow and the file system have their own
+            raise ValueError(
+                f"`path` must be a readable SavedModel. Received: path={str(path)!r}, which "
+                f"cannot be loaded ({_runner.first_line(error)}); export the model again."
+            ) from error
+        self._signature_defs = {
+            name: signature
+            for name, signature in meta_graph.signature_def.items()
+            if not name.startswith("__")  # TensorFlow's own
+        }
+        self.signatures = {
+            name: {
+                "inputs": _describe(signature.inputs),
+                "outputs": _describe(signature.outputs),
+            }
+            for name, signature in self._signature_defs.items()
+        }
+
+    def __call__(self, signature, inputs):
+        inputs = _runner.check_inputs(self.signatures, signature, inputs)
+        definition = self._signature_defs[signature]
+        try:
+            return self._session.run(
+                {name: tensor.name for name, tensor in definition.outputs.items()},
+                {definition.inputs[name].name: array for name, array in inputs.items()},
+            )
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                f"The model cannot run on these inputs: {_runner.first_line(error)}."
+            ) from error
+
+
+def _describe(tensors):
+    return {
+        name: {
+            "shape": [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim],
+            "dtype": tf.as_dtype(info.dtype).name,
+        }
+        for name, info in sorted(tensors.items())
+    }

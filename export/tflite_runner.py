@@ -1,0 +1,84 @@
+import numpy as np
+
+from tfbind.export import _layout, _runner
+
+
+class TFLiteRunner:
+    """Runs the signatures of a TFLite file with LiteRT, without TensorFlow.
+
+    Args:
+        path: The .tflite file.
+
+    Call arguments:
+        signature: Name of the signature.
+        inputs: Dict from input name to array, of the shapes and dtypes in `signatures`; the
+            batch size is the one the file was made for.
+
+    Returns:
+        A dict from output name to array.
+
+    Raises:
+        ImportError: If LiteRT is not installed.
+        ValueError: If there is no readable file, or the inputs do not fit the signature.
+
+    Example:
+
+    >>> file = tempfile.mkdtemp() + "/model.tflite"
+    >>> report = tfbind.export.export_tflite(tfbind.DenoisingAutoencoder((4,)), file)
+    >>> runner = tfbind.export.TFLiteRunner(file)
+    >>> runner("serving_default", {"image": np.ones((1, 4), "float32")})["code"].shape
+    (1, 500)
+    """
+
+    def __init__(self, path):
+        interpreter_class = load_interpreter()
+        path = _layout.find_tflite(path)
+        try:
+            interpreter = interpreter_class(model_path=str(path))
+            runners = {
+                name: interpreter.get_signature_runner(name)
+                for name in interpreter.get_signature_list()
+            }
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"`path` must be a readable TFLite file. Received: path={str(path)!r}, which "
+                f"cannot be loaded ({_runner.first_line(error)}); export the model again."
+            ) from error
+        self._runners = runners
+        self.signatures = {
+            name: {
+                "inputs": _describe(runner.get_input_details()),
+                "outputs": _describe(runner.get_output_details()),
+            }
+            for name, runner in runners.items()
+        }
+
+    def __call__(self, signature, inputs):
+        inputs = _runner.check_inputs(self.signatures, signature, inputs)
+        try:
+            return self._runners[signature](**inputs)
+        except RuntimeError as error:
+            raise ValueError(
+                f"The model cannot run on these inputs: {_runner.first_line(error)}."
+            ) from error
+
+
+def load_interpreter():
+    """Returns LiteRT's interpreter class; raises ImportError that names the extra."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "TFLite files need ai_edge_litert. Run: pip install 'tfbind[litert]'"
+        ) from error
+    return Interpreter
+
+
+def _describe(tensors):
+    return {
+        name: {
+            "shape": [None if size < 0 else int(size) for size in info["shape_signature"]],
+            "dtype": np.dtype(info["dtype"]).name,
+        }
+        for name, info in sorted(tensors.items())
+    }
