@@ -15,7 +15,7 @@ find_python = $(firstword $(foreach candidate,$(shell type -aP $(PYTHON)),$(shel
 
 # The stamp holds the path that was installed: a moved, half-made or broken environment does not
 # count, and is made anew.
-HEALTHY := $(shell test "`cat $(STAMP) 2>&1`" = "$(CURDIR)" && $(BIN)/python -c pass 2>&1 && echo yes)
+HEALTHY := $(shell { test "`cat $(STAMP)`" = "$(CURDIR)" && $(BIN)/python -c pass && echo yes; } 2>/dev/null)
 ifneq ($(HEALTHY),yes)
 .PHONY: $(STAMP)
 endif
@@ -51,7 +51,7 @@ $(STAMP): setup.py constraints.txt
 	    rm -rf $(VENV); \
 	    $$python -m venv $(VENV); \
 	fi; \
-	echo "Installing tfbind and its dependencies into $(VENV), once: minutes, 2 GB"; \
+	echo "Installing tfbind and its dependencies into $(VENV), once: a few minutes, 3 GB"; \
 	pip="$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt"; \
 	$$pip --quiet setuptools; \
 	$$pip --no-build-isolation -e '.[dev]' | while read -r line; do case $$line in \

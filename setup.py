@@ -49,6 +49,7 @@ EXTRAS = {
 }
 EXTRAS["dev"] = [
     "build",
+    "dill",  # the test cases of tensorflow-datasets import it
     "ipykernel",
     "nbclient",
     "nbformat",
@@ -64,13 +65,12 @@ EXTRAS["dev"] = [
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "tfbind" / "__init__.py").read_text("utf-8"), re.MULTILINE
 ).group(1)
-README = HERE / "README.md"
 
 setup(
     name="tfbind",
     version=VERSION,
     description="Keras 3 models that find the parts of unlabelled data, and the tools to ship them",
-    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],

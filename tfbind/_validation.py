@@ -52,7 +52,8 @@ def check_array(name, array, event_shape, low=None, high=None):
     check_shape(name, array.shape, (None, *event_shape))
     if array.shape[0] == 0:
         raise ValueError(f"`{name}` must hold at least one example. Received: an empty array.")
-    array = array.astype("float32", copy=False)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        array = array.astype("float32", copy=False)
     smallest, largest = float(array.min()), float(array.max())  # NaN propagates through both
     if not np.isfinite(smallest) or not np.isfinite(largest):
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinity among its values.")

@@ -32,6 +32,11 @@ class EventModel(keras.Model):
     value_range = (None, None)
 
     def __init__(self, event_shape, **kwargs):
+        if not isinstance(event_shape, (tuple, list)) or not event_shape:
+            raise ValueError(
+                "`event_shape` must be a tuple of one integer or more. "
+                f"Received: event_shape={event_shape!r}."
+            )
         event_shape = tuple(check_integer("event_shape", size, 1) for size in event_shape)
         super().__init__(**kwargs)
         self.event_shape = event_shape

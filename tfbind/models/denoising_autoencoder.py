@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import losses
-from tfbind._validation import check_choice, check_integer
+from tfbind._validation import check_choice, check_integer, check_shape
 from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.models._base import Endpoint, EventModel
 
@@ -75,6 +75,11 @@ class DenoisingAutoencoder(EventModel):
         hidden_units = check_integer("hidden_units", hidden_units, 1)
         check_choice("activation", activation, tuple(_HIDDEN_SCALE))
         check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
+        if corruption is not None and not hasattr(corruption, "corrupt"):
+            raise ValueError(
+                "`corruption` must be a noise layer of `tfbind.layers` or None. "
+                f"Received: corruption={corruption!r}."
+            )
         super().__init__(event_shape, **kwargs)
         self.hidden_units = hidden_units
         self.activation = activation
@@ -132,6 +137,7 @@ class DenoisingAutoencoder(EventModel):
         return self.observation.mean(self.decoder(self.encoder(images)))
 
     def call(self, inputs):
+        check_shape("images", tuple(inputs.shape), (None, *self.event_shape))
         code = self.encode(inputs)
         return {"code": code, "reconstruction": self.observation.mean(self.decoder(code))}
 

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import losses, metrics, seeds
-from tfbind._validation import check_choice, check_integer, check_shape
+from tfbind._validation import check_array, check_choice, check_integer, check_shape
 from tfbind.models._base import Endpoint, EventModel
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 
@@ -126,6 +126,16 @@ class ReconstructionClustering(EventModel):
 
     def build(self, input_shape=None):
         self.built = True
+
+    def check_inputs(self, x):
+        """Returns `x` with its images, and its start if it has one, checked and in float32."""
+        x = super().check_inputs(x)
+        if isinstance(x, dict) and hasattr(x.get("initial_assignments"), "__array__"):
+            expected = self._start_shape(len(x["image"]))
+            start = check_array("initial_assignments", x["initial_assignments"], expected[1:], 0, 1)
+            check_shape("initial_assignments", start.shape, expected)
+            x = {**x, "initial_assignments": start}
+        return x
 
     def initial_assignments(self, num_examples, seed=None):
         """Draws a start for every example, NumPy float32 `[num_examples, K, *spatial_shape]`."""
@@ -262,6 +272,7 @@ class ReconstructionClustering(EventModel):
         check_shape("images", tuple(images.shape), (None, *self.event_shape))
         start = inputs.get("initial_assignments")
         if start is not None:
+            start = tf.cast(start, tf.float32)
             expected = self._start_shape(images.shape[0])
             check_shape("initial_assignments", tuple(start.shape), expected)
         return tf.reshape(images, [-1, self.num_pixels, self.num_channels]), start

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import time
 
 import keras
@@ -108,3 +109,42 @@ class Checkpoint(keras.callbacks.Callback):
         os.rename(folder, folder.with_suffix(""))
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """One line on standard output that says how far a training is.
+
+    It has no time to go, since early stopping may end the training at any epoch. Where nobody
+    watches, in a log file, there is a new line every ten seconds instead.
+    """
+
+    _WIDTH = 30
+    _LOG_INTERVAL = 10.0
+
+    def on_train_begin(self, logs=None):
+        self._start = self._last_line = time.monotonic()
+        self._best = np.inf
+        self._text = ""
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = (logs or {}).get("val_loss", np.nan)
+        self._best = min(self._best, value)
+        now = time.monotonic()
+        done, total = epoch + 1, self.params["epochs"]
+        bar = "#" * (self._WIDTH * done // total)
+        text = (
+            f"epoch {done} of at most {total} [{bar:.<{self._WIDTH}}] "
+            f"{now - self._start:.0f} s, val_loss {value:.4g}, best {self._best:.4g}"
+        )
+        if sys.stdout.isatty():
+            print(f"\r{text:{len(self._text)}}", end="", flush=True)
+        elif now - self._last_line >= self._LOG_INTERVAL:
+            print(text, flush=True)
+            self._last_line = now
+        self._text = text
+
+    def on_train_end(self, logs=None):
+        if sys.stdout.isatty():
+            print()
+        elif self._text:
+            print(self._text, flush=True)

@@ -21,7 +21,7 @@ import keras
 from tfbind import data
 from tfbind.data import pipelines
 from tfbind.training import presets
-from tfbind.training.callbacks import Checkpoint, ResumableEarlyStopping
+from tfbind.training.callbacks import Checkpoint, ProgressLine, ResumableEarlyStopping
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
@@ -35,7 +35,7 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         directory: Path of the run folder, made if missing.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
         checkpoint_interval: Seconds between checkpoints at least.
-        verbose: 0 for silence, 1 for progress bars, 2 for a line an epoch.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
 
     Returns:
         The trained model, with the weights of the best validation loss.
@@ -57,6 +57,9 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
     dataset, steps = pipelines.epochs(
         images.astype("uint8"), preset.batch_size, preset.seed, checkpoint.initial_epoch
     )
+    callbacks = [stopping, checkpoint, keras.callbacks.TerminateOnNaN()]
+    if verbose == 1:
+        callbacks.append(ProgressLine())  # Keras' own bar takes two lines an epoch
     model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
     model.fit(
         dataset,
@@ -65,9 +68,9 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         initial_epoch=checkpoint.initial_epoch,
         validation_data=(validation,),
         validation_batch_size=500,
-        callbacks=[stopping, checkpoint, keras.callbacks.TerminateOnNaN()],
+        callbacks=callbacks,
         shuffle=False,  # the pipeline does
-        verbose=verbose,
+        verbose=2 if verbose == 2 else 0,
     )
     _finish(directory, model, checkpoint.history)
     return model
@@ -101,13 +104,14 @@ def load(directory):
         ) from error
 
 
-def evaluate(directory, data_dir=None, num_starts=5):
+def evaluate(directory, data_dir=None, num_starts=5, verbose=0):
     """Scores a finished run on its preset's test data and notes the scores in `metrics.json`.
 
     Args:
         directory: Path of the run folder.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
-        num_starts: Runs from fresh starts to average over.
+        num_starts: Integer >= 1, runs from fresh starts to average over.
+        verbose: 0 for silence, 1 for a progress bar.
 
     Returns:
         A dict of scores; see the preset's `score`.
@@ -118,7 +122,7 @@ def evaluate(directory, data_dir=None, num_starts=5):
     directory = pathlib.Path(directory)
     model, preset = load(directory)
     images, groups = data.load(preset.dataset, preset.test_split, data_dir)
-    scores = preset.score(model, images, groups, num_starts)
+    scores = preset.score(model, images, groups, num_starts, verbose)
     notes = json.loads((directory / "metrics.json").read_text())
     notes["test"] = {**scores, "num_images": len(images), "num_starts": num_starts}
     _write(directory / "metrics.json", json.dumps(notes, indent=2))
@@ -130,7 +134,7 @@ def _claim(preset, directory):
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "preset.json"
     if not path.exists():
-        if any(directory.iterdir()):
+        if any(found.name != "preset.json.partial" for found in directory.iterdir()):
             raise ValueError(
                 "`run` must be a new folder or a run's. Received: "
                 f"{str(directory)!r}, which holds other files; choose another."

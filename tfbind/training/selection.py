@@ -77,12 +77,19 @@ def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
     candidates = tuple(check_integer("candidates", k, 2) for k in candidates)
     if not candidates:
         raise ValueError("`candidates` must hold at least one number of groups. Received: none.")
+    images = model.check_inputs(images)
     bar = keras.utils.Progbar(len(candidates), unit_name="K", verbose=verbose)
+    bar.update(0)
     log_likelihoods = []
     for count, num_groups in enumerate(candidates):
-        regrouped = regroup(model, num_groups=num_groups)
-        outputs = regrouped.predict(images, batch_size=_BATCH, verbose=0)
-        log_likelihoods.append(float(np.mean(outputs["log_likelihood"])))
+        log_likelihoods.append(_mean_log_likelihood(regroup(model, num_groups=num_groups), images))
         bar.update(count + 1)
     best = candidates[int(np.argmax(log_likelihoods))]
     return NumGroupsSelection(candidates, tuple(log_likelihoods), best)
+
+
+def _mean_log_likelihood(model, images):
+    # Called rather than `predict`, which would spend longer on a new graph for each K.
+    batches = (images[i : i + _BATCH] for i in range(0, len(images), _BATCH))
+    values = [model(batch)["log_likelihood"].numpy() for batch in batches]
+    return float(np.mean(np.concatenate(values)))

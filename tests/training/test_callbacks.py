@@ -1,0 +1,152 @@
+"""Early stopping with a memory that outlives the process, checkpoints, the progress line."""
+
+import json
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from tfbind.training import callbacks
+
+LOSSES = [5.0, 4.0, 4.5, 3.0, 3.5, 2.5, 2.9, 2.6, 2.8, 1.0]
+PATIENCE = 3
+LAST_EPOCH = 8  # the third without a value below 2.5
+BEST_EPOCH = 5
+
+
+def stop_early(first, last, memory=None, best_weights=None):
+    """Runs early stopping over epochs first..last-1; epoch e ends with the weights [e]."""
+    stopping = callbacks.ResumableEarlyStopping(
+        monitor="val_loss", patience=PATIENCE, mode="min", restore_best_weights=True
+    )
+    if memory is not None:
+        stopping.resume(json.loads(json.dumps(memory)), best_weights)
+    model = types.SimpleNamespace(stop_training=False)
+    stopping.set_model(model)
+    stopping.on_train_begin()
+    for epoch in range(first, last):
+        model.get_weights = lambda epoch=epoch: [np.array(epoch)]
+        stopping.on_epoch_end(epoch, {"val_loss": LOSSES[epoch]})
+        if model.stop_training:
+            break
+    return stopping, epoch
+
+
+def test_early_stopping_stops_where_keras_does():
+    stopping, epoch = stop_early(0, len(LOSSES))
+    assert epoch == LAST_EPOCH
+    assert stopping.best_weights == [BEST_EPOCH]
+
+
+@pytest.mark.parametrize("killed", range(1, LAST_EPOCH + 1))
+def test_early_stopping_survives_a_kill_after_any_epoch(killed):
+    before, _ = stop_early(0, killed)
+    after, epoch = stop_early(killed, len(LOSSES), before.memory(), before.best_weights)
+    assert epoch == LAST_EPOCH
+    assert after.best_weights == [BEST_EPOCH]
+    assert after.memory() == stop_early(0, len(LOSSES))[0].memory()
+
+
+@pytest.fixture
+def model():
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    return model
+
+
+def fit(model, directory, epochs, interval=0.0, patience=99):
+    """Trains to `epochs`, from a checkpoint in `directory` if there is one."""
+    stopping = callbacks.ResumableEarlyStopping(
+        monitor="loss", patience=patience, restore_best_weights=True
+    )
+    checkpoint = callbacks.Checkpoint(directory, stopping, interval)
+    initial_epoch = checkpoint.restore(model)
+    x = np.arange(8, dtype="float32").reshape(4, 2)
+    model.fit(
+        x,
+        x.sum(axis=1) / 10,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        callbacks=[stopping, checkpoint],
+        shuffle=False,
+        verbose=0,
+    )
+    return checkpoint
+
+
+def test_there_is_one_checkpoint_and_it_is_the_newest(model, tmp_path):
+    (tmp_path / "checkpoint-00002.partial").mkdir()  # a run was killed while it wrote this one
+    (tmp_path / "checkpoint-00002.partial" / "model.keras").write_bytes(b"half")
+    assert callbacks.Checkpoint(tmp_path, None).restore(model) == 0
+    fit(model, tmp_path, epochs=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00003"]
+    assert (
+        callbacks.Checkpoint(tmp_path, callbacks.ResumableEarlyStopping(monitor="loss")).restore(
+            model
+        )
+        == 3
+    )
+
+
+def test_of_two_checkpoints_the_newest_is_restored(model, tmp_path):
+    fit(model, tmp_path, epochs=1)
+    (tmp_path / "checkpoint-00001").rename(tmp_path / "aside")
+    fit(model, tmp_path, epochs=2)
+    (tmp_path / "aside").rename(tmp_path / "checkpoint-00001")
+    stopping = callbacks.ResumableEarlyStopping(monitor="loss")
+    assert callbacks.Checkpoint(tmp_path, stopping).restore(model) == 2
+
+
+def test_momentum_is_restored_too(model, tmp_path):
+    start = model.get_weights()
+    fit(model, tmp_path, epochs=4)
+    (tmp_path / "checkpoint-00004").rename(tmp_path / "aside")
+    expected = keras.saving.load_model(tmp_path / "aside" / "model.keras")
+
+    def fresh():
+        fresh = keras.models.clone_model(model)
+        fresh.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        fresh.set_weights(start)
+        return fresh
+
+    fit(fresh(), tmp_path, epochs=2)
+    fit(fresh(), tmp_path, epochs=4)
+    found = keras.saving.load_model(tmp_path / "checkpoint-00004" / "model.keras")
+    for one, other in zip(
+        found.weights + found.optimizer.variables,
+        expected.weights + expected.optimizer.variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_checkpoints_keep_their_distance(model, tmp_path):
+    checkpoint = fit(model, tmp_path, epochs=3, interval=1000.0)
+    assert list(tmp_path.iterdir()) == []
+    assert [row["epoch"] for row in checkpoint.history] == [1, 2, 3]
+    assert all(row["seconds"] > 0 for row in checkpoint.history)
+
+
+def test_a_stopped_training_has_no_checkpoint_of_its_end(model, tmp_path):
+    """It would resume with an epoch that the training did not have."""
+    model.optimizer.learning_rate = 0.0
+    checkpoint = fit(model, tmp_path, epochs=9, patience=2)
+    assert len(checkpoint.history) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00002"]
+
+
+def test_progress_line_in_a_log_file(capsys, monkeypatch):
+    """Every ten seconds a line, and one at the end."""
+    now = iter([0.0, 4.0, 11.0, 15.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
+    line = callbacks.ProgressLine()
+    line.set_params({"epochs": 6})
+    line.on_train_begin()
+    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        line.on_epoch_end(epoch, {"val_loss": loss})
+    line.on_train_end()
+    assert capsys.readouterr().out.splitlines() == [
+        f"epoch 2 of at most 6 [{'#' * 10}{'.' * 20}] 11 s, val_loss 1, best 1",
+        f"epoch 3 of at most 6 [{'#' * 15}{'.' * 15}] 15 s, val_loss 2, best 1",
+    ]

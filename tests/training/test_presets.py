@@ -1,0 +1,143 @@
+"""The settings of the paper, number by number, and that all presets can be built."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from tfbind import data
+from tfbind.training import presets
+
+# Tables 1 and 2 of the paper; the learning rates are rounded as they are printed there.
+# dataset: (learning rate, hidden units, activation, noise, K, AMI)
+TABLE_1 = {
+    "bars": (0.768015, 100, "relu", 0.0, 12, 0.951809),
+    "corners": (0.001920, 100, "relu", 0.0, 5, 0.853866),
+    "multi_mnist": (0.011362, 1000, "relu", 0.6, 3, 0.651657),
+    "mnist_shape": (0.031685, 250, "sigmoid", 0.6, 2, 0.545559),
+    "shapes": (0.083147, 500, "tanh", 0.4, 3, 0.928792),
+    "simple_superposition": (0.366627, 100, "relu", 0.1, 2, 0.890472),
+}
+TABLE_2 = {
+    "bars": (0.012192, 100, "sigmoid", 0.8, 12, 0.851777),
+    "corners": (0.026035, 100, "relu", 0.7, 5, 0.704285),
+    "mnist_shape": (0.033200, 1000, "relu", 0.6, 2, 0.259646),
+    "multi_mnist": (0.001786, 250, "sigmoid", 0.9, 3, 0.614277),
+    "shapes": (0.049402, 100, "sigmoid", 0.9, 3, 0.776656),
+}
+ROWS = [(f"rc-{name.replace('_', '-')}", name, "soft", row) for name, row in TABLE_1.items()]
+ROWS += [(f"rc-{name.replace('_', '-')}-multi", name, "hard", row) for name, row in TABLE_2.items()]
+
+
+@pytest.mark.parametrize(("name", "dataset", "assignment", "row"), ROWS, ids=lambda row: str(row))
+def test_settings_of_the_paper(name, dataset, assignment, row):
+    preset = presets.get(name)
+    found = (
+        round(preset.learning_rate, 6),
+        preset.hidden_units,
+        preset.activation,
+        preset.noise,
+        preset.num_groups,
+        preset.paper_score,
+    )
+    assert found == row
+    assert preset.dataset == dataset
+    assert preset.assignment == assignment
+    assert preset.train_split == ("train_single" if assignment == "soft" else "train_multi")
+    assert preset.test_split == ("test" if dataset == "simple_superposition" else "test[:1000]")
+    assert (preset.batch_size, preset.patience) == (100, 10)
+    assert preset.max_epochs <= 500
+    assert (preset.num_iterations, preset.num_restarts) == (10, 1)
+    assert re.search(
+        r"arXiv:1511\.06418, Table " + ("1" if assignment == "soft" else "2"), preset.source
+    )
+
+
+def test_names_are_unique_and_fit_a_command_line():
+    names = presets.names()
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
+    assert "rc-tiny" in names
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_presets_can_be_built(name):
+    preset = presets.get(name)
+    assert preset.name == name
+    assert preset.summary and preset.source
+    assert preset.dataset in data.NAMES
+    size = {"simple_superposition": 8, "bars": 20, "multi_mnist": 48}.get(preset.dataset, 28)
+    model = preset.build((size, size, 1))
+    assert model.compiled
+    assert model.num_groups == preset.num_groups
+    assert model.assignment == preset.assignment
+    assert model.optimizer.learning_rate == np.float32(preset.learning_rate)
+    assert model.autoencoder.corruption.probability == preset.noise
+
+
+def test_a_preset_gives_the_same_model_every_time():
+    first, again = (presets.get("rc-tiny").build((8, 8, 1)) for _ in range(2))
+    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(first.default_start, again.default_start)
+    assert first.autoencoder.corruption.seed == again.autoencoder.corruption.seed
+    other = dataclasses.replace(presets.get("rc-tiny"), seed=2).build((8, 8, 1))
+    assert (first.get_weights()[0] != other.get_weights()[0]).any()
+
+
+def test_presets_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        presets.get("rc-tiny").seed = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"dataset": "faces"}, "`dataset` must be one of 'simple_superposition', 'shapes',"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be a number in (0, inf]. Received:"),
+        ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: batch_size=0."),
+        ({"noise": 1.5}, "`noise` must be a number in [0, 1]. Received: noise=1.5."),
+        ({"num_groups": 1}, "`num_groups` must be an integer >= 2. Received: num_groups=1."),
+    ],
+)
+def test_bad_settings(change, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        dataclasses.replace(presets.get("rc-tiny"), **change)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("rc-shape", "Did you mean 'rc-shapes'?"), ("zzz", "`tfbind list` shows all.")],
+)
+def test_unknown_preset(name, hint):
+    sentence = f"`preset` must be the name of a preset. Received: preset={name!r}. {hint}"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        presets.get(name)
+
+
+def test_score_by_hand():
+    """The mean over starts and images of scikit-learn's AMI, on a model that is not trained."""
+    import sklearn.metrics
+
+    preset = dataclasses.replace(presets.get("rc-tiny"), num_iterations=2)
+    model = preset.build((8, 8, 1))
+    random = np.random.default_rng(0)
+    images = random.integers(0, 2, (5, 8, 8, 1)).astype("float32")
+    groups = random.integers(0, 3, (5, 8, 8)).astype("int32")
+    scores = preset.score(model, images, groups, num_starts=2)
+    expected = []
+    for start in (1, 2):
+        assignments = model(
+            {
+                "image": images,
+                "initial_assignments": model.initial_assignments(5, preset.seed + 1000 * start),
+            }
+        )["assignments"].numpy()
+        expected += [
+            sklearn.metrics.adjusted_mutual_info_score(
+                true[true > 0], found.argmax(axis=0)[true > 0], average_method="max"
+            )
+            for true, found in zip(groups, assignments, strict=True)
+        ]
+    assert scores["ami"] == pytest.approx(np.mean(expected), abs=1e-5)

@@ -1,0 +1,353 @@
+"""The command line: one thin command a verb, which imports what it needs when it runs.
+
+Results go to standard output, progress and errors to standard error.
+"""
+
+import json
+import pathlib
+
+import click
+
+from tfbind import _console
+
+_PATH = click.Path(path_type=pathlib.Path)
+_FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
+_PICTURED = 6  # test images in the pictures of a run
+_ITERATIONS = (0, 1, 2, 3, 5, 10, 20, 30)
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_data_dir = click.option("--data-dir", help="Folder of TFDS data sets.  [default: TFDS' own]")
+_run = click.argument("run", type=_PATH)
+_artifact = click.argument("artifact", type=_PATH)
+
+
+def _reading_images(command):
+    """Adds the options of verbs that read the user's own images."""
+    for option in (
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1),
+            default=0.5,
+            show_default=True,
+            help="Brightness above which a pixel of a picture is set, for binary models.",
+        ),
+        click.option("--invert", is_flag=True, help="Objects are dark, on a light ground."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=_console.Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tfbind")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def main(debug):
+    """Find the parts of unlabelled data, and ship the models that do.
+
+    A first look, from data to a served answer: tfbind quickstart
+    """
+
+
+@main.command("list")
+@_as_json
+def list_presets(as_json):
+    """List the presets, the settings of published results."""
+    _console.load_tensorflow()
+    from tfbind.training import presets
+
+    result = [
+        {
+            "preset": preset.name,
+            "model": type(preset).__name__.removesuffix("Preset"),
+            "data": preset.dataset,
+            "metric": preset.metric,
+            "paper_score": preset.paper_score,
+            "summary": preset.summary,
+            "source": preset.source,
+        }
+        for preset in map(presets.get, presets.names())
+    ]
+    rows = [
+        (row["preset"], row["data"], _score(row["metric"], row["paper_score"]), row["summary"])
+        for row in result
+    ]
+    _console.show(result, as_json, _console.table(("preset", "data", "paper", "summary"), rows))
+
+
+@main.command()
+@click.argument("preset")
+@click.option("--run", type=_PATH, help="Folder for the run.  [default: runs/PRESET]")
+@_data_dir
+@click.option("--seed", type=int, help="Shorthand for --set seed=SEED.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+@_as_json
+def train(preset, run, data_dir, seed, changes, as_json):
+    """Train PRESET into a run folder.
+
+    A training that was interrupted there goes on to the weights it would have had.
+    """
+    _console.load_tensorflow()
+    from tfbind import training
+
+    changes = changes if seed is None else (*changes, f"seed={seed}")
+    preset = _console.with_changes(training.presets.get(preset), changes)
+    run = run or pathlib.Path("runs") / preset.name
+    with _console.progress():
+        model = training.train(preset, run, data_dir)
+        pictures = _draw(model, preset, data_dir, run)
+    notes = json.loads((run / "metrics.json").read_text())
+    text = (
+        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; the best was "
+        f"{notes['best_epoch']}, validation loss {notes['val_loss']:.4g} nats per example.\n"
+        f"Wrote {run} with {', '.join(path.name for path in pictures)}.\n"
+        f"Next: tfbind evaluate {run}"
+    )
+    _console.show({"run": str(run), "preset": preset.name, **notes}, as_json, text)
+
+
+@main.command()
+@_run
+@click.option("--starts", default=5, show_default=True, help="Fresh starts to average over.")
+@_data_dir
+@_as_json
+def evaluate(run, starts, data_dir, as_json):
+    """Score a run on its test data, beside the paper."""
+    _console.load_tensorflow()
+    from tfbind import training
+
+    with _console.progress():
+        scores = training.evaluate(run, data_dir, starts, verbose=1)
+    preset = json.loads((run / "preset.json").read_text())
+    paper = {preset["metric"]: preset["paper_score"]}
+    rows = [(name, _number(value), _number(paper.get(name))) for name, value in scores.items()]
+    result = {"preset": preset["name"], **scores, "paper_score": preset["paper_score"]}
+    _console.show(result, as_json, _console.table(("score", "here", "paper"), rows))
+
+
+@main.command()
+@_run
+@click.argument("images", type=_FILE, nargs=-1, required=True)
+@click.option("--out", type=_PATH, default="groups", show_default=True, help="Folder to write to.")
+@click.option("--num-groups", type=int, help="Groups to find.  [default: the run's]")
+@click.option("--iterations", type=int, help="Iterations.  [default: the run's]")
+@_reading_images
+@_as_json
+def group(run, images, out, num_groups, iterations, threshold, invert, as_json):
+    """Find the groups in IMAGES.
+
+    They are pictures of the run's height and width, or .npy arrays [H, W] or [n, H, W] with
+    values in [0, 1]. For each image NAME it writes NAME-masks.npy (float32 [K, H, W], every
+    group's share of every pixel), NAME-groups.png (a picture whose palette index is the group, 0
+    where the image is zero) and NAME-overlay.png (the image in the groups' colours).
+    """
+    _console.load_tensorflow()
+    from tfbind import _image_files, training
+
+    model, _ = training.load(run)
+    changes = {"num_groups": num_groups, "num_iterations": iterations}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    model = training.regroup(model, **changes) if changes else model
+    names, arrays = _image_files.read(images, model, threshold, invert)
+    with _console.progress():
+        outputs = model.predict(arrays, batch_size=250, verbose=1 if len(arrays) > 250 else 0)
+    out.mkdir(parents=True, exist_ok=True)
+    result = [
+        {
+            "image": name,
+            "log_likelihood": float(outputs["log_likelihood"][i]),
+            "confidence": float(outputs["confidence"][i]),
+            **_image_files.write(out, name, arrays[i], outputs["assignments"][i]),
+        }
+        for i, name in enumerate(names)
+    ]
+    rows = [
+        (row["image"], f"{row['log_likelihood']:.2f}", f"{row['confidence']:.3f}", row["overlay"])
+        for row in result
+    ]
+    header = ("image", "log-likelihood, nats", "confidence", "overlay")
+    _console.show(result, as_json, _console.table(header, rows))
+
+
+@main.command()
+@_run
+@click.argument("images", type=_FILE, nargs=-1)
+@click.option("--max-groups", type=int, default=8, show_default=True, help="Largest K to try.")
+@click.option("--out", type=_PATH, help="Plot to write.  [default: RUN/num_groups.png]")
+@_reading_images
+@_data_dir
+@_as_json
+def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
+    """Pick the number of groups that explains IMAGES best.
+
+    Without IMAGES it takes the run's test images. It plots the log-likelihood of each number.
+    """
+    _console.load_tensorflow()
+    from tfbind import _image_files, data, plots, training
+
+    model, preset = training.load(run)
+    with _console.progress():
+        if images:
+            _, arrays = _image_files.read(images, model, threshold, invert)
+        else:
+            arrays, _ = data.load(preset.dataset, preset.test_split, data_dir)
+        selection = training.select_num_groups(model, arrays, range(2, max_groups + 1), verbose=1)
+    out = out or run / "num_groups.png"
+    plots.save(plots.num_groups_figure(selection), out)
+    rows = [
+        (str(k), f"{value:.2f}", "best" if k == selection.best else "")
+        for k, value in zip(selection.candidates, selection.log_likelihoods, strict=True)
+    ]
+    text = _console.table(("K", "log-likelihood, nats per image", ""), rows)
+    result = {**selection._asdict(), "plot": str(out)}
+    _console.show(result, as_json, f"{text}\nWrote {out}")
+
+
+@main.command()
+@_run
+@click.option("--out", type=_PATH, help="Folder to write to.  [default: RUN/export]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["savedmodel", "tflite", "both"]),
+    default="both",
+    show_default=True,
+    help="For servers, for devices, or both.",
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "float16", "dynamic"]),
+    default="none",
+    show_default=True,
+    help="Smaller weights in the TFLite file.",
+)
+@_as_json
+def export(run, out, form, quantize, as_json):
+    """Write a run's model for servers and devices.
+
+    Servers take the SavedModel, a new version each time; devices take the TFLite file.
+    """
+    _console.load_tensorflow()
+    from tfbind import export as exporting
+    from tfbind import training
+
+    model, preset = training.load(run)
+    out = out or run / "export"
+    result, lines = {}, []
+    if form != "tflite":
+        with _console.working("Writing the SavedModel"):
+            result["saved_model"] = exporting.export_saved_model(model, out / preset.name)
+        lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / preset.name}"]
+    if form != "savedmodel":
+        with _console.working("Writing and running the TFLite file"):
+            report = exporting.export_tflite(model, out / f"{preset.name}.tflite", quantize)
+        error = max(
+            part["max"] for endpoint in report["errors"].values() for part in endpoint.values()
+        )
+        result["tflite"] = report
+        lines.append(
+            f"Wrote {report['path']}, {report['bytes'] / 1e6:.1f} MB; "
+            f"largest difference from Keras {error:.1e}"
+        )
+    _console.show(result, as_json, "\n".join(lines))
+
+
+@main.command()
+@_artifact
+@_as_json
+def check(artifact, as_json):
+    """Run a SavedModel or TFLite file and check its answers."""
+    _console.load_tensorflow()
+    from tfbind import export as exporting
+
+    with _console.working("Running it"):
+        report = exporting.check_artifact(artifact)
+    rows = [
+        (name, ", ".join(map(str, entry["batch_sizes"])), _number(entry["row_difference"], ".1e"))
+        for name, entry in report["endpoints"].items()
+    ]
+    header = ("endpoint", "batch sizes run", "row difference")
+    _console.show(report, as_json, f"{report['path']} is sound.\n{_console.table(header, rows)}")
+
+
+@main.command()
+@_artifact
+@click.option("--port", default=8500, show_default=True, help="Port for gRPC.")
+@click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
+@click.option("--name", help="Name of the model.  [default: the folder's]")
+def serve(artifact, port, rest_port, name):
+    """Serve a folder of SavedModel versions until Ctrl-C.
+
+    It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
+    a reference server for tests and local use.
+    """
+    _console.load_tensorflow()
+    from tfbind import serving
+
+    serving.serve(artifact, port, rest_port, name)
+
+
+@main.command()
+@click.argument("preset")
+@click.option("--trials", default=100, show_default=True, help="Settings to try.")
+@click.option("--out", type=_PATH, help="Folder for the trials.  [default: runs/search]")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
+@_data_dir
+@_as_json
+def search(preset, trials, out, seed, data_dir, as_json):
+    """Search better settings for PRESET at random.
+
+    The ranges are the paper's. A search that was interrupted goes on where it was.
+    """
+    _console.load_tensorflow()
+    from tfbind.training import presets
+    from tfbind.training.search import search as search_settings
+
+    out = out or pathlib.Path("runs") / "search"
+    with _console.progress():
+        found = search_settings(presets.get(preset), out, trials, data_dir, seed=seed, verbose=1)
+    settings = ("learning_rate", "hidden_units", "activation", "noise")
+    result = [
+        {"ami": score, **{name: getattr(trial, name) for name in settings}}
+        for trial, score in found
+    ]
+    rows = [
+        (_number(row["ami"]), *(_number(row[name], ".4g") for name in settings))
+        for row in result[:10]
+    ]
+    _console.show(result, as_json, _console.table(("ami", *settings), rows))
+
+
+@main.command()
+@click.option("--out", type=_PATH, default="runs/quickstart", show_default=True, help="Run folder.")
+@_data_dir
+def quickstart(out, data_dir):
+    """Go from data to a served answer in minutes."""
+    _console.load_tensorflow()
+    from tfbind import quickstart as steps
+
+    steps.run(out, data_dir)
+
+
+def _draw(model, preset, data_dir, run):
+    """Writes the pictures of a run, of a few test images; returns their paths."""
+    from tfbind import data, plots
+
+    images, groups = data.load(preset.dataset, preset.test_split, data_dir)
+    images, groups = images[:_PICTURED], groups[:_PICTURED]
+    trace = model.trace(images)
+    figures = {
+        run / "groups.png": plots.groups_figure(images, trace, groups, _ITERATIONS),
+        run / "likelihood.png": plots.likelihood_figure(trace),
+    }
+    for path, figure in figures.items():
+        plots.save(figure, path)
+    return list(figures)
+
+
+def _score(metric, value):
+    return "-" if value is None else f"{metric} {value:.3f}"
+
+
+def _number(value, spec=".4f"):
+    if value is None:
+        return "-"
+    return format(value, spec) if isinstance(value, float) else str(value)
