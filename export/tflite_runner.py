@@ -69,7 +69,7 @@ def load_interpreter():
         from ai_edge_litert.interpreter import Interpreter
     except ModuleNotFoundError as error:
         raise ImportError(
-            "TFLite files need ai_edge_litert. Run: pip install 'tfbind[litert]'"
+            "TFLite files need ai_edge_litert. Run: pip install ai-edge-litert"
         ) from error
     return Interpreter
 

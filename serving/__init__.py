@@ -41,7 +41,8 @@ def __getattr__(name):
         if str(error.name).split(".")[0] not in _EXTRA:
             raise
         raise ImportError(
-            f"`tfbind.serving.{name}` needs {error.name}. Run: pip install 'tfbind[serving]'"
+            f"`tfbind.serving.{name}` needs {error.name}. "
+            "Run: pip install 'tensorflow-serving-api==2.21.*' grpcio"
         ) from error
     return getattr(module, name)
 

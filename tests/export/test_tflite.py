@@ -116,7 +116,7 @@ def test_bad_arguments_are_refused(tiny_model, tmp_path, monkeypatch, arguments,
 
 def test_without_litert_the_extra_is_named(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    message = r"TFLite files need ai_edge_litert. Run: pip install 'tfbind\[litert\]'"
+    message = r"TFLite files need ai_edge_litert. Run: pip install ai-edge-litert"
     with pytest.raises(ImportError, match=message):
         export.export_tflite(tiny_model, tmp_path / "model.tflite")
     with pytest.raises(ImportError, match=message):

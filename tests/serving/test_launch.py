@@ -146,7 +146,7 @@ def test_a_missing_extra_is_named(monkeypatch, missing):
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(
-        ImportError, match=rf"needs {missing}. Run: pip install 'tfbind\[serving\]'"
+        ImportError, match=rf"needs {missing}. Run: pip install 'tensorflow-serving-api==2.21"
     ):
         _ = tfbind.serving.ReferenceServer
 

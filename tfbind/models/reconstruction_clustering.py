@@ -308,8 +308,9 @@ class ReconstructionClustering(EventModel):
             **kwargs: As in `keras.Model.evaluate`.
 
         Returns:
-            `loss`, nats per example; `ami` (normaliser "max"), `ari` and `confidence`, over
-            scored pixels; `log_likelihood`, nats per example.
+            As in Keras a list, or with `return_dict=True` a dict: `loss`, nats per example;
+            `ami` (normaliser "max"), `ari` and `confidence`, over scored pixels;
+            `log_likelihood`, nats per example.
         """
         if hasattr(y, "__array__"):
             check_shape("groups", tuple(y.shape), (None, *self.spatial_shape))

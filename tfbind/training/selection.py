@@ -26,6 +26,8 @@ class NumGroupsSelection(NamedTuple):
 def regroup(model, **changes):
     """Returns a model with the same trained autoencoder and some settings changed.
 
+    It is ready for `evaluate` if `model` is compiled.
+
     Args:
         model: A `ReconstructionClustering`.
         **changes: Arguments of `ReconstructionClustering`, such as `num_groups`.
@@ -40,16 +42,12 @@ def regroup(model, **changes):
     >>> tfbind.training.regroup(model, num_groups=5).num_groups
     5
     """
-    settings = {
-        "num_groups": model.num_groups,
-        "num_iterations": model.num_iterations,
-        "assignment": model.assignment,
-        "initialization": model.initialization,
-        "estimate_weights": model.estimate_weights,
-        "num_restarts": model.num_restarts,
-        "seed": model.seed,
-    }
-    return ReconstructionClustering(model.autoencoder, **(settings | changes))
+    settings = model.get_config()
+    del settings["autoencoder"]  # the same one, not a copy with fresh weights
+    changed = ReconstructionClustering(model.autoencoder, **(settings | changes))
+    if model.compiled:
+        changed.compile(jit_compile=model.jit_compile)
+    return changed
 
 
 def select_num_groups(model, images, candidates=range(2, 9), verbose=0):

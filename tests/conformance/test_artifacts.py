@@ -1,0 +1,40 @@
+"""What is exported answers as Keras does, on every endpoint."""
+
+import numpy as np
+import pytest
+
+from tfbind import export
+
+
+def endpoint_inputs(model, batch_size):
+    """Yields name, inputs and expected outputs of every endpoint of a model."""
+    card = export.build_card(model)
+    for name, endpoint in model.serving_endpoints().items():
+        inputs = export.sample_inputs(card["endpoints"][name], batch_size)
+        expected = endpoint.function(*(inputs[spec.name] for spec in endpoint.inputs))
+        yield name, inputs, expected
+
+
+def assert_close(found, expected):
+    assert found.keys() == expected.keys()
+    for key in expected:
+        np.testing.assert_allclose(found[key], expected[key], atol=1e-5, rtol=1e-4, err_msg=key)
+
+
+def test_saved_model_in_a_session(entry, event_shape, make, tmp_path):
+    """The TF1 Session loader is what TF Serving uses; it finds what an eager reload hides."""
+    model = make(entry, event_shape)
+    export.export_saved_model(model, tmp_path)
+    runner = export.SavedModelRunner(tmp_path)
+    for batch_size in (1, 3):
+        for name, inputs, expected in endpoint_inputs(model, batch_size):
+            assert_close(runner(name, inputs), expected)
+
+
+@pytest.mark.tflite
+def test_tflite(entry, make, tmp_path):
+    model, path = make(entry), tmp_path / "model.tflite"
+    export.export_tflite(model, path)
+    runner = export.TFLiteRunner(path)
+    for name, inputs, expected in endpoint_inputs(model, 1):
+        assert_close(runner(name, inputs), expected)
