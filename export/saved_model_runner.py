@@ -34,15 +34,11 @@ class SavedModelRunner:
 
     def __init__(self, path):
         folder = _layout.find_saved_model(path)
-        graph = tf.Graph()
         # Without a GPU, whose matmuls (TF32) are rougher than what the checks tolerate.
         config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
-        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
-            with graph.as_default():
-                meta_graph = tf.compat.v1.saved_model.loader.load(
-                    self._session, ["serve"], str(folder)
-                )
+            meta_graph = load_meta_graph(self._session, folder)
         except Exception as error:  # protobuf, TensorFlow and the file system have their own
             raise ValueError(
                 f"`path` must be a readable SavedModel. Received: path={str(path)!r}, which "
@@ -73,6 +69,21 @@ class SavedModelRunner:
             raise ValueError(
                 f"The model cannot run on these inputs: {_runner.first_line(error)}."
             ) from error
+
+
+def load_meta_graph(session, folder):
+    """Loads a SavedModel into a TF1 `session`, as TF Serving does; returns the meta graph.
+
+    TensorFlow's advice to move to the loader of TensorFlow 2 is kept off the screen.
+    """
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        with session.graph.as_default():
+            return tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+    finally:
+        logger.setLevel(level)
 
 
 def _describe(tensors):

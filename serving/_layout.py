@@ -4,8 +4,7 @@ import pathlib
 import socket
 
 from tfbind._validation import check_integer
-
-SAVED_MODEL = "saved_model.pb"
+from tfbind.export._layout import SAVED_MODEL, version_folders
 
 
 def find_versions(directory):
@@ -27,20 +26,14 @@ def find_versions(directory):
             f"is a SavedModel itself; move it into a version folder, or pass its parent if its "
             "name is a number."
         )
-    numbered = {
-        int(folder.name): folder
-        for folder in directory.iterdir()
-        if folder.is_dir() and folder.name.isascii() and folder.name.isdigit()
-    }
+    numbered = version_folders(directory)
     versions = {
-        number: folder
-        for number, folder in sorted(numbered.items())
-        if (folder / SAVED_MODEL).is_file()
+        number: folder for number, folder in numbered.items() if (folder / SAVED_MODEL).is_file()
     }
     if versions:
         return versions
     if numbered:
-        broken = ", ".join(str(folder) for _, folder in sorted(numbered.items()))
+        broken = ", ".join(str(folder) for folder in numbered.values())
         raise ValueError(
             f"`directory` must hold a version with a {SAVED_MODEL}. {received}, where {broken} "
             "has none, as if half-written; export the model again."

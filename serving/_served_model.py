@@ -5,6 +5,8 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from tfbind._validation import check_shape
+from tfbind.export._runner import first_line
+from tfbind.export.saved_model_runner import load_meta_graph
 from tfbind.serving._layout import find_versions, model_name
 from tfbind.serving._tensors import dtype_name, parse_signatures
 
@@ -26,12 +28,12 @@ class LoadedVersion:
     def __init__(self, directory):
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            meta_graph = _load(self._session, directory)
+            meta_graph = load_meta_graph(self._session, directory)
         except Exception as error:  # TensorFlow raises many kinds for a damaged file
             self._session.close()
             raise ValueError(
                 f"`directory` must hold readable SavedModels. Received: {str(directory)!r}, "
-                f"which cannot be loaded ({_first_line(error)}); export the model again."
+                f"which cannot be loaded ({first_line(error)}); export the model again."
             ) from error
         self.signature_def_map = get_model_metadata_pb2.SignatureDefMap(
             signature_def=meta_graph.signature_def
@@ -63,7 +65,7 @@ class LoadedVersion:
             )
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(
-                f"The model cannot run on these inputs: {_first_line(error)}"
+                f"The model cannot run on these inputs: {first_line(error)}"
             ) from error
 
     def _check_inputs(self, signature_name, signature, inputs):
@@ -133,22 +135,5 @@ class ServedModel:
         return number, self.versions[number]
 
 
-def _load(session, directory):
-    """Returns the meta graph, without the advice to move to the loader of TensorFlow 2."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        with session.graph.as_default():
-            return tf.compat.v1.saved_model.loader.load(session, ["serve"], str(directory))
-    finally:
-        logger.setLevel(level)
-
-
 def _listed(names):
     return ", ".join(repr(name) for name in sorted(names))
-
-
-def _first_line(error):
-    text = getattr(error, "message", None) or str(error)
-    return text.strip().split("\n")[0]

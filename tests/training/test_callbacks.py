@@ -1,4 +1,4 @@
-"""Early stopping with a memory that outlives the process, checkpoints, the progress line."""
+"""Early stopping with a memory that outlives the process, and checkpoints."""
 
 import json
 import types
@@ -134,19 +134,3 @@ def test_a_stopped_training_has_no_checkpoint_of_its_end(model, tmp_path):
     checkpoint = fit(model, tmp_path, epochs=9, patience=2)
     assert len(checkpoint.history) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00002"]
-
-
-def test_progress_line_in_a_log_file(capsys, monkeypatch):
-    """Every ten seconds a line, and one at the end."""
-    now = iter([0.0, 4.0, 11.0, 15.0])
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
-    line = callbacks.ProgressLine()
-    line.set_params({"epochs": 6})
-    line.on_train_begin()
-    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
-        line.on_epoch_end(epoch, {"val_loss": loss})
-    line.on_train_end()
-    assert capsys.readouterr().out.splitlines() == [
-        f"epoch 2 of at most 6 [{'#' * 10}{'.' * 20}] 11 s, val_loss 1, best 1",
-        f"epoch 3 of at most 6 [{'#' * 15}{'.' * 15}] 15 s, val_loss 2, best 1",
-    ]

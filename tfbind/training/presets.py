@@ -194,8 +194,24 @@ def _multi(dataset, num_groups, *, paper_score, **settings):
     )
 
 
+def _restarts(preset):
+    """Returns our own variant: longer, and the likeliest of five starts instead of one.
+
+    The loop ends in poor optima from some starts, and the log-likelihood, which needs no labels,
+    tells which; the training is the paper's.
+    """
+    return dataclasses.replace(
+        preset,
+        name=f"{preset.name}-restarts",
+        summary=f"{preset.summary}, likeliest of 5 starts of 30 iterations",
+        num_iterations=30,
+        num_restarts=5,
+        source=f"ours; training as in {preset.source}",
+    )
+
+
 # The learning rates of Table 1 are those of the authors' script, to all digits.
-_PRESETS = (
+_SINGLE = (
     _single(
         "simple_superposition",
         2,
@@ -259,6 +275,11 @@ _PRESETS = (
         patience=25,
         paper_score=0.651657,
     ),
+)
+
+_PRESETS = (
+    *_SINGLE,
+    *map(_restarts, _SINGLE),
     _multi(
         "shapes",
         3,

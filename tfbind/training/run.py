@@ -17,6 +17,7 @@ import shutil
 import time
 
 import keras
+import numpy as np
 
 from tfbind import data
 from tfbind.data import pipelines
@@ -41,7 +42,8 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         The trained model, with the weights of the best validation loss.
 
     Raises:
-        ValueError: If the folder holds another preset's run, or data is missing.
+        ValueError: If the folder holds another preset's run, data is missing, or the training
+            diverged.
     """
     directory = _claim(preset, pathlib.Path(directory))
     if (directory / "metrics.json").exists():
@@ -72,6 +74,12 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         shuffle=False,  # the pipeline does
         verbose=2 if verbose == 2 else 0,
     )
+    if not np.isfinite(stopping.best):
+        raise ValueError(
+            f"The training of preset {preset.name!r} must have a finite validation loss. Received: "
+            f"{checkpoint.history[-1]['val_loss']} after epoch {len(checkpoint.history)}; train "
+            "into a new folder with a smaller learning_rate."
+        )
     _finish(directory, model, checkpoint.history)
     return model
 

@@ -34,7 +34,10 @@ class _Search(keras_tuner.RandomSearch):
             activation=hp.Choice("activation", ACTIVATIONS),
         )
         folder = pathlib.Path(self.project_dir) / "runs" / trial.trial_id
-        model = run.train(preset, folder, self.data_dir, verbose=self.train_verbose)
+        try:
+            model = run.train(preset, folder, self.data_dir, verbose=self.train_verbose)
+        except ValueError as error:  # it diverged, as a learning rate of 1 may
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         scores = preset.score(model, self.images, self.groups, num_starts=1)
         return {name: scores[name] for name in ("ami", "confidence")}
 
@@ -83,7 +86,7 @@ def search(base, directory, num_trials=100, data_dir=None, select_split=None, se
         project_name=base.name,
         seed=seed,
         overwrite=False,
-        max_consecutive_failed_trials=num_trials,  # a learning rate of 1 may diverge
+        max_consecutive_failed_trials=num_trials,
     )
     tuner.search()
     trials = tuner.oracle.get_best_trials(num_trials)
