@@ -5,9 +5,9 @@ import tensorflow_probability as tfp
 
 tfd = tfp.distributions
 
-# Pixel probabilities below this are raised to it: the paper's E-step divides 0 by 0 where every
-# cluster rules a pixel out. Small enough that the result is the paper's wherever that is finite.
-PROBABILITY_FLOOR = 1e-30
+# Evidence below this is raised to it: the paper's E-step divides 0 by 0 where every cluster rules
+# a pixel out. Small enough that the result is the paper's wherever that is finite.
+EVIDENCE_FLOOR = 1e-30
 
 # The paper's own clip inside the reported log-likelihood.
 LOG_CLIP = 1e-6
@@ -26,9 +26,15 @@ class BernoulliObservation:
         """Returns Y in [0, 1]."""
         return tf.sigmoid(parameters)
 
-    def log_responsibility(self, x, y):
-        """Returns log(x * y + (1 - x) * (1 - y)), the E-step's term of the paper."""
-        return tf.math.log(tf.maximum(x * y + (1.0 - x) * (1.0 - y), PROBABILITY_FLOOR))
+    def evidence(self, x, y):
+        """Returns x * y + (1 - x) * (1 - y), the E-step's term of the paper, `[B, K, P]`.
+
+        Args:
+            x: float32 `[B, 1, P, C]`, the pixels.
+            y: float32 `[B, K, P, C]`, each group's prediction of them.
+        """
+        per_channel = x * y + (1.0 - x) * (1.0 - y)
+        return tf.maximum(tf.reduce_prod(per_channel, axis=-1), EVIDENCE_FLOOR)
 
     def log_likelihood(self, x, y):
         """Returns x * log(y) + (1 - x) * log(1 - y) with the paper's clip, in nats."""
@@ -57,9 +63,16 @@ class GaussianObservation:
         """Returns the decoder's output itself."""
         return parameters
 
-    def log_responsibility(self, x, y):
-        """Returns log Normal(x; y, scale)."""
-        return self.distribution(y).log_prob(x)
+    def evidence(self, x, y):
+        """Returns Normal(x; y, scale) relative to the best group's, in [0, 1], `[B, K, P]`.
+
+        Args:
+            x: float32 `[B, 1, P, C]`, the pixels.
+            y: float32 `[B, K, P, C]`, each group's prediction of them.
+        """
+        log_p = tf.reduce_sum(self.distribution(y).log_prob(x), axis=-1)
+        relative = tf.exp(log_p - tf.reduce_max(log_p, axis=1, keepdims=True))
+        return tf.maximum(relative, EVIDENCE_FLOOR)
 
     def log_likelihood(self, x, y):
         """Returns log Normal(x; y, scale), in nats."""

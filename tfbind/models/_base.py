@@ -83,8 +83,13 @@ class EventModel(keras.Model):
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self.check_inputs(x), *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
-        return super().predict(self.check_inputs(x), *args, **kwargs)
+    def predict(self, x, batch_size=None, **kwargs):
+        x = self.check_inputs(x)
+        if isinstance(x, dict) or hasattr(x, "__array__"):
+            # Keras would trace a pipeline of its own at every call, for longer than the model runs
+            x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size or 32)
+            batch_size = None
+        return super().predict(x, batch_size, **kwargs)
 
     def serving_endpoints(self):
         """Returns the endpoints to export: dict of name to `Endpoint`."""

@@ -9,9 +9,6 @@ from tfbind._validation import check_array, check_choice, check_integer, check_s
 from tfbind.models._base import Endpoint, EventModel
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 
-# A cluster may die out when the mixing weights are estimated; its log weight stays finite.
-_WEIGHT_FLOOR = 1e-30
-
 # True groups of an image that `evaluate` is ready for; images with more make its AMI NaN, unless
 # it sees them beforehand, in an array.
 _MAX_TRUE_GROUPS = 16
@@ -181,17 +178,13 @@ class ReconstructionClustering(EventModel):
 
     def e_step(self, images, state):
         """Gives every pixel to the clusters that explain it: gamma_k ~ pi_k p(x | Y_k)."""
-        log_p = self.autoencoder.observation.log_responsibility(
-            images[:, None], state.reconstructions
-        )
-        log_p = tf.reduce_sum(log_p, axis=-1)  # [B, K, P]
-        if self.estimate_weights:
-            log_p += tf.math.log(tf.maximum(state.weights, _WEIGHT_FLOOR))[..., None]
+        evidence = self.autoencoder.observation.evidence(images[:, None], state.reconstructions)
+        evidence *= state.weights[..., None]  # [B, K, P]
         if self.assignment == "soft":
-            assignments = tf.nn.softmax(log_p, axis=1)
+            assignments = evidence / tf.reduce_sum(evidence, axis=1, keepdims=True)
         else:
-            best = tf.reduce_max(log_p, axis=1, keepdims=True)
-            assignments = tf.cast(log_p == best, tf.float32)
+            best = tf.reduce_max(evidence, axis=1, keepdims=True)
+            assignments = tf.cast(evidence == best, tf.float32)
         weights = state.weights
         if self.estimate_weights:
             total = tf.reduce_sum(assignments, axis=2)  # [B, K]
