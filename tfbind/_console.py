@@ -42,6 +42,8 @@ def load_tensorflow():
         return
     with working("Loading TensorFlow"):
         import tensorflow as tf
+
+        tf.config.list_physical_devices()  # where it complains if there is no GPU
     tf.get_logger().setLevel("ERROR")
 
 
