@@ -52,5 +52,5 @@ def mnist_data_dir():
     folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     folder = pathlib.Path(folder).expanduser()
     if not (folder / "mnist").is_dir():
-        pytest.skip(f"no prepared MNIST in {folder}")
+        pytest.skip(f"no MNIST in {folder}; set TFDS_DATA_DIR to a folder that has it")
     return folder

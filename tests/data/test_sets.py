@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from tfbind import data
 from tfbind.data import shapes
@@ -167,12 +166,9 @@ def test_multi_mnist_single_has_cropped_digits_in_order(small_dir, digits):
     assert len(tops) > 10
 
 
-def test_real_mnist(tmp_path, small):
+def test_real_mnist(tmp_path, small, mnist_data_dir):
     """The made-up MNIST has the form of the real one."""
-    mnist = tfds.builder("mnist")
-    if not mnist.data_path.exists():
-        pytest.skip(f"no MNIST in {mnist.data_path}; set TFDS_DATA_DIR to a folder that has it")
-    (tmp_path / "mnist").symlink_to(mnist.data_path.parent)
+    (tmp_path / "mnist").symlink_to(mnist_data_dir / "mnist")
     images, groups = data.load("multi_mnist", "test", tmp_path)
     assert 0.11 < images.mean() < 0.14
     assert groups.max() == 3
