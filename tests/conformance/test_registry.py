@@ -1,5 +1,6 @@
 """Every public model has an entry, and is what its entry and its docstring say."""
 
+import inspect
 import json
 import re
 
@@ -13,7 +14,7 @@ from .registry import REGISTRY, missing
 
 def documented_keys(model):
     """Returns the keys of the dict that a class docstring says `call` returns."""
-    section = re.search(r"\n +Returns:\n(.+?)\n +Raises:\n", model.__doc__, re.DOTALL)[1]
+    section = re.search(r"\nReturns:\n(.+?)\nRaises:\n", inspect.getdoc(model), re.DOTALL)[1]
     return set(re.findall(r"`(\w+)`, (?:float|int)32", " ".join(section.split())))
 
 
