@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 import benchmarks
 from benchmarks import _measure
+from tfbind import _files, plots
 
 _HERE = pathlib.Path(__file__).resolve().parent
 _PACKAGES = ("tfbind", "tensorflow", "keras", "numpy", "scikit-learn")
@@ -35,7 +36,7 @@ def main(arguments=None):
     print(f"\nDetails are in {path}", end="")
     curves = [row for row in rows if "sizes" in row["details"]]
     if curves:
-        _save(plot(curves), options.out / "scaling.png")
+        plots.save(plot(curves), options.out / "scaling.png")
         print(f", growth of time in {options.out / 'scaling.png'}", end="")
     print(".")
 
@@ -120,15 +121,8 @@ def plot(rows):
 
 
 def _write(path, text):
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
-
-
-def _save(figure, path):
-    partial = path.with_name("partial-" + path.name)
-    figure.savefig(partial, dpi=120)
-    os.replace(partial, path)
+    with _files.replacing(path) as partial:
+        partial.write_text(text)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
-    ("_validation", "seeds"),
+    ("_files", "_validation", "seeds"),
     ("data", "metrics"),
     ("distributions", "layers", "losses"),
     ("models",),

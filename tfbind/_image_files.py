@@ -1,13 +1,11 @@
 """The user's own pictures and arrays: read for a model, and written with their groups."""
 
-import contextlib
-import os
 import pathlib
 
 import numpy as np
 import PIL.Image
 
-from tfbind import plots
+from tfbind import _files, plots
 from tfbind._validation import check_array
 
 _SHORT_SIDE = 224  # pixels that an overlay has at least, so that it can be seen
@@ -75,11 +73,11 @@ def write(folder, name, image, assignments):
     colored = PIL.Image.fromarray(plots.overlay(image, assignments))
     factor = -(-_SHORT_SIDE // min(colored.size))
     colored = colored.resize([factor * side for side in colored.size], PIL.Image.Resampling.NEAREST)
-    with _replaced(files["masks"]) as file:
-        np.save(file, assignments)
+    with _files.replacing(files["masks"]) as partial:
+        np.save(partial, assignments)
     for key, picture in (("groups", labels), ("overlay", colored)):
-        with _replaced(files[key]) as file:
-            picture.save(file, format="PNG")
+        with _files.replacing(files[key]) as partial:
+            picture.save(partial, format="PNG")
     return {key: str(path) for key, path in files.items()}
 
 
@@ -124,15 +122,3 @@ def _read_picture(path, model, threshold, invert):
             "none; lower --threshold, or pass --invert if objects are dark on light ground."
         )
     return binary
-
-
-@contextlib.contextmanager
-def _replaced(path):
-    """Yields a file that becomes `path` once it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

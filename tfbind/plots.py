@@ -4,14 +4,12 @@ Figures are matplotlib's own objects, made without pyplot, so that no global sta
 no display is needed. In a notebook, `IPython.display.display(figure)` shows one.
 """
 
-import os
-import pathlib
-
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
 
+from tfbind import _files
 from tfbind._validation import check_shape
 
 __all__ = [
@@ -221,13 +219,8 @@ def save(figure, path):
         figure: A `matplotlib.figure.Figure`.
         path: File to write, replaced as a whole if there is one.
     """
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        figure.savefig(partial, format=path.suffix[1:] or None, dpi=120)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _files.replacing(path) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def _array(values):

@@ -166,6 +166,8 @@ def test_killed_before_it_began(straight, data_dir, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run.os, "replace", replace)
         training.train(LIMITED, tmp_path / "run", data_dir, verbose=0)
+    # An exception cleans up behind itself, a signal does not.
+    (tmp_path / "run" / ".partial-preset.json").write_text("{")
     training.train(LIMITED, tmp_path / "run", data_dir, verbose=0)
     assert_same_run(tmp_path / "run", straight(LIMITED))
 

@@ -19,7 +19,7 @@ import time
 import keras
 import numpy as np
 
-from tfbind import data
+from tfbind import _files, data
 from tfbind.data import pipelines
 from tfbind.training import presets
 from tfbind.training.callbacks import Checkpoint, ProgressLine, ResumableEarlyStopping
@@ -142,7 +142,7 @@ def _claim(preset, directory):
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "preset.json"
     if not path.exists():
-        if any(found.name != "preset.json.partial" for found in directory.iterdir()):
+        if any(found != _files.partial_path(path) for found in directory.iterdir()):
             raise ValueError(
                 "`run` must be a new folder or a run's. Received: "
                 f"{str(directory)!r}, which holds other files; choose another."
@@ -174,8 +174,8 @@ def _read_preset(directory):
 
 
 def _finish(directory, model, history):
-    model.save(directory / "partial.keras")
-    os.replace(directory / "partial.keras", directory / "model.keras")
+    with _files.replacing(directory / "model.keras") as partial:
+        model.save(partial)
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=history[0])
     writer.writeheader()
@@ -204,9 +204,8 @@ def _versions():
 
 
 def _write(path, text):
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with _files.replacing(path) as partial:
+        partial.write_text(text)
 
 
 def _largest_divisor(number, limit):

@@ -1,0 +1,25 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a path beside `path`, of the same suffix, that takes its place after the body.
+
+    If the body raises, `path` stays as it was and nothing is left beside it.
+    """
+    path = pathlib.Path(path)
+    partial = partial_path(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def partial_path(path):
+    """Returns the name under which `path` is written, which a killed process leaves behind."""
+    return path.with_name(f".partial-{path.name}")
