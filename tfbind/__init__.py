@@ -8,7 +8,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODELS = ("DenoisingAutoencoder", "ReconstructionClustering")
+_MODELS = ("DenoisingAutoencoder", "LadderNetwork", "ReconstructionClustering", "Tagger")
 _MODULES = (
     "data",
     "export",

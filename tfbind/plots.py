@@ -121,15 +121,17 @@ def label_map(image, assignments):
     return np.where(lit, 1 + _array(assignments).argmax(axis=0), 0).astype("uint8")
 
 
-def groups_figure(images, trace, groups=None, iterations=(0, 1, 2, 3, 5, 10)):
+def groups_figure(images, trace, groups=None, iterations=(0, 1, 2, 3, 5, 10), whole=False):
     """Draws how groups form, one row an image: input, assignments, reconstructions, truth.
 
     Args:
         images: `[B, H, W, C]` or `[B, H, W]`, a few.
-        trace: What `ReconstructionClustering.trace(images)` returns.
+        trace: What `ReconstructionClustering.trace(images)` or `Tagger.trace(images)` returns.
         groups: True groups, integer `[B, H, W]`, or None. Each takes the colour of the found group
             that it fits best; white marks lit pixels without a group.
         iterations: Iterations to show, of which those that the trace has are; and the last one.
+        whole: Whether to colour the dark pixels too, as Tagger's paper does, instead of shading
+            the assignments by the image.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -140,17 +142,20 @@ def groups_figure(images, trace, groups=None, iterations=(0, 1, 2, 3, 5, 10)):
     References:
         Greff, Srivastava, Schmidhuber. Binding via Reconstruction Clustering. ICLR workshop,
         2016. https://arxiv.org/abs/1511.06418, Figure 5.
+        Greff, Rasmus, Berglund, Hao, Schmidhuber, Valpola. Tagger: Deep Unsupervised Perceptual
+        Grouping. NIPS, 2016. https://arxiv.org/abs/1606.06724, Figure 3.
     """
     assignments = _array(trace["assignments"])  # [T + 1, B, K, H, W]
     reconstructions = _array(trace["reconstructions"])[-1]  # [B, K, H, W, C]
     num_iterations, num_groups = len(assignments) - 1, assignments.shape[2]
     light = np.stack([brightness(image) for image in images])
     check_shape("trace['assignments']", assignments.shape[1:], (len(light), None, *light.shape[1:]))
+    shade = np.ones_like(light) if whole else light
     shown = sorted({t for t in iterations if t <= num_iterations} | {num_iterations})
     panels = {
         "input": {"": _grey(light)},
         "groups after iteration": {
-            str(t): [_blend(x * a) for x, a in zip(light, assignments[t], strict=True)]
+            str(t): [_blend(x * a) for x, a in zip(shade, assignments[t], strict=True)]
             for t in shown
         },
         "reconstructions": {

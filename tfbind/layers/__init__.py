@@ -2,6 +2,14 @@
 
 from tfbind.layers.additive_gaussian_noise import AdditiveGaussianNoise
 from tfbind.layers.bit_flip_noise import BitFlipNoise
+from tfbind.layers.ladder import Ladder
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
+from tfbind.layers.standardization import Standardization
 
-__all__ = ["AdditiveGaussianNoise", "BitFlipNoise", "SaltAndPepperNoise"]
+__all__ = [
+    "AdditiveGaussianNoise",
+    "BitFlipNoise",
+    "Ladder",
+    "SaltAndPepperNoise",
+    "Standardization",
+]

@@ -11,6 +11,7 @@ from tfbind.metrics._adjusted_rand_index import adjusted_rand_index as adjusted_
 from tfbind.metrics._clustering_accuracy import ClusteringAccuracy as ClusteringAccuracy
 from tfbind.metrics._clustering_accuracy import clustering_accuracy as clustering_accuracy
 from tfbind.metrics._confidence import Confidence as Confidence
+from tfbind.metrics._set_error import set_error as set_error
 
 __all__ = [
     "AdjustedMutualInformation",
@@ -20,4 +21,5 @@ __all__ = [
     "adjusted_mutual_information",
     "adjusted_rand_index",
     "clustering_accuracy",
+    "set_error",
 ]

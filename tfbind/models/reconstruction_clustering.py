@@ -4,14 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind import losses, metrics, seeds
-from tfbind._validation import check_array, check_choice, check_integer, check_shape
-from tfbind.models._base import Endpoint, EventModel
+from tfbind import losses
+from tfbind._validation import check_choice, check_integer
+from tfbind.models._grouping import GroupingModel
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
-
-# True groups of an image that `evaluate` is ready for; images with more make its AMI NaN, unless
-# it sees them beforehand, in an array.
-_MAX_TRUE_GROUPS = 16
 
 
 class GroupState(NamedTuple):
@@ -23,7 +19,7 @@ class GroupState(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class ReconstructionClustering(EventModel):
+class ReconstructionClustering(GroupingModel):
     """Groups the elements of each example by which of K autoencoder copies explains them best.
 
     An EM-like loop: every one of K clusters shows its share of the image to the same denoising
@@ -95,56 +91,33 @@ class ReconstructionClustering(EventModel):
                 "`autoencoder` must be a `DenoisingAutoencoder`. "
                 f"Received: autoencoder={autoencoder!r}."
             )
-        num_groups = check_integer("num_groups", num_groups, 2)
         num_iterations = check_integer("num_iterations", num_iterations, 1)
         num_restarts = check_integer("num_restarts", num_restarts, 1)
         check_choice("assignment", assignment, ("soft", "hard"))
         check_choice("initialization", initialization, ("normal", "uniform", "spatial"))
-        super().__init__(autoencoder.event_shape, **kwargs)
+        super().__init__(autoencoder.event_shape, num_groups, seed, **kwargs)
         self.autoencoder = autoencoder
-        self.num_groups = num_groups
         self.num_iterations = num_iterations
         self.assignment = assignment
         self.initialization = initialization
         self.estimate_weights = bool(estimate_weights)
         self.num_restarts = num_restarts
-        self.seed = seeds.base_seed(seed)
         self.value_range = autoencoder.value_range
-        has_channels = len(self.event_shape) > 2
-        self.spatial_shape = self.event_shape[:-1] if has_channels else self.event_shape
-        self.num_channels = self.event_shape[-1] if has_channels else 1
-        self.num_pixels = int(np.prod(self.spatial_shape))
         self.default_start = self.initial_assignments(num_restarts, self.seed)  # [R, K, ...]
-        self.ami = metrics.AdjustedMutualInformation(_MAX_TRUE_GROUPS)
-        self.ari = metrics.AdjustedRandIndex(_MAX_TRUE_GROUPS)
-        self.confidence = metrics.Confidence()
         self.mean_log_likelihood = keras.metrics.Mean(name="log_likelihood")
         self.built = True  # all weights are the autoencoder's
 
     def build(self, input_shape=None):
         self.built = True
 
-    def check_inputs(self, x):
-        """Returns `x` with its images, and its start if it has one, checked and in float32."""
-        x = super().check_inputs(x)
-        if isinstance(x, dict) and hasattr(x.get("initial_assignments"), "__array__"):
-            expected = self._start_shape(len(x["image"]))
-            start = check_array("initial_assignments", x["initial_assignments"], expected[1:], 0, 1)
-            check_shape("initial_assignments", start.shape, expected)
-            x = {**x, "initial_assignments": start}
-        return x
-
-    def initial_assignments(self, num_examples, seed=None):
-        """Draws a start for every example, NumPy float32 `[num_examples, K, *spatial_shape]`."""
-        random = np.random.default_rng(seeds.base_seed(seed))
-        shape = self._start_shape(num_examples)
+    def _draw_start(self, random, shape):
         if self.initialization == "spatial":
             return np.broadcast_to(self._spatial_ramps(), shape)
         if self.initialization == "normal":
             draw = np.abs(random.standard_normal(shape))
         else:
             draw = random.uniform(0.25, 0.75, shape)
-        return (draw / draw.sum(axis=1, keepdims=True)).astype("float32")
+        return draw / draw.sum(axis=1, keepdims=True)
 
     def _spatial_ramps(self):
         if self.num_groups != 3 or len(self.spatial_shape) != 2:
@@ -199,8 +172,12 @@ class ReconstructionClustering(EventModel):
     def call(self, inputs):
         images, start = self._unpack(inputs)
         if start is None:
-            return self._outputs(images, self._best_restart(images))
-        return self._outputs(images, self._iterate(images, start))
+            state = self._best_restart(images)
+        else:
+            state = self._iterate(images, start)
+        return self._outputs(
+            images, state.assignments, state.reconstructions, self.log_likelihood(images, state)
+        )
 
     def _iterate(self, images, start):
         state = self.initial_state(images, start)
@@ -254,35 +231,6 @@ class ReconstructionClustering(EventModel):
             "log_likelihoods": tf.stack([self.log_likelihood(images, state) for state in states]),
         }
 
-    def _start_shape(self, num_examples):
-        return (num_examples, self.num_groups, *self.spatial_shape)
-
-    def _unpack(self, inputs):
-        """Returns pixels `[B, P, C]` and the start, None unless the caller gave one."""
-        if not isinstance(inputs, dict):
-            inputs = {"image": inputs}
-        images = tf.cast(inputs["image"], tf.float32)
-        check_shape("images", tuple(images.shape), (None, *self.event_shape))
-        start = inputs.get("initial_assignments")
-        if start is not None:
-            start = tf.cast(start, tf.float32)
-            expected = self._start_shape(images.shape[0])
-            check_shape("initial_assignments", tuple(start.shape), expected)
-        return tf.reshape(images, [-1, self.num_pixels, self.num_channels]), start
-
-    def _outputs(self, images, state):
-        on = tf.cast(tf.reduce_any(images != 0, axis=-1), tf.float32)  # [B, P]
-        certainty = tf.reduce_max(state.assignments, axis=1)  # [B, P]
-        leading = [tf.shape(images)[0], self.num_groups]
-        return {
-            "assignments": tf.reshape(state.assignments, [*leading, *self.spatial_shape]),
-            "reconstructions": tf.reshape(state.reconstructions, [*leading, *self.event_shape]),
-            "log_likelihood": self.log_likelihood(images, state),
-            "confidence": tf.math.divide_no_nan(
-                tf.reduce_sum(on * certainty, axis=1), tf.reduce_sum(on, axis=1)
-            ),
-        }
-
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The autoencoder's denoising loss; `y`, the true groups, is for the metrics only."""
         images = x["image"] if isinstance(x, dict) else x
@@ -290,28 +238,6 @@ class ReconstructionClustering(EventModel):
         seed = self.step_seed(corruption.seed if corruption is not None else 0, training)
         per_example = self.autoencoder.denoising_loss(images, images, seed)
         return losses.batch_mean(per_example, sample_weight)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Scores the clustering of `x` against the true groups `y`, as Keras' `evaluate` does.
-
-        Args:
-            x: Images or a dict, as `call` takes them, or a `tf.data.Dataset`.
-            y: Integer `[n, *spatial_shape]`, the true group of each pixel; 0 (background or
-                overlap) is not scored. Without it only the loss is computed.
-            **kwargs: As in `keras.Model.evaluate`.
-
-        Returns:
-            As in Keras a list, or with `return_dict=True` a dict: `loss`, nats per example;
-            `ami` (normaliser "max"), `ari` and `confidence`, over scored pixels;
-            `log_likelihood`, nats per example.
-        """
-        if hasattr(y, "__array__"):
-            check_shape("groups", tuple(y.shape), (None, *self.spatial_shape))
-            num_true = max(_MAX_TRUE_GROUPS, int(np.max(y, initial=0)))
-            if num_true != self.ami.num_true:
-                self.ami.num_true = self.ari.num_true = num_true
-                self.test_function = None  # the number is baked into the compiled step
-        return super().evaluate(x, y, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
@@ -323,25 +249,8 @@ class ReconstructionClustering(EventModel):
         return results if y is not None else {"loss": results["loss"]}
 
     def serving_endpoints(self):
-        image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
-        start = tf.TensorSpec(
-            [None, self.num_groups, *self.spatial_shape], tf.float32, name="initial_assignments"
-        )
-        grouped = {
-            "assignments": "share of each group in each pixel, in [0, 1]",
-            "reconstructions": "what each group's autoencoder predicts, in the range of the input",
-            "log_likelihood": "nats per example",
-            "confidence": "mean over non-zero pixels of the largest assignment, in [0, 1]",
-        }
-        ranges = {"image": self.value_range, "initial_assignments": (0.0, 1.0)}
         return {
-            "serving_default": Endpoint(self.call, (image,), grouped, ranges),
-            "group_from": Endpoint(
-                lambda image, start: self.call({"image": image, "initial_assignments": start}),
-                (image, start),
-                grouped,
-                ranges,
-            ),
+            **super().serving_endpoints(),
             "denoise": self.autoencoder.serving_endpoints()["serving_default"],
         }
 
@@ -351,13 +260,11 @@ class ReconstructionClustering(EventModel):
         return {
             **config,
             "autoencoder": keras.saving.serialize_keras_object(self.autoencoder),
-            "num_groups": self.num_groups,
             "num_iterations": self.num_iterations,
             "assignment": self.assignment,
             "initialization": self.initialization,
             "estimate_weights": self.estimate_weights,
             "num_restarts": self.num_restarts,
-            "seed": self.seed,
         }
 
     @classmethod
