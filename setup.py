@@ -20,6 +20,7 @@ PACKAGES = {
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",
     "tfbind.training": "tfbind/training",
+    "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.export": "export",
     "tfbind.serving": "serving",
 }

@@ -14,10 +14,10 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     ("_files", "_validation", "seeds"),
-    ("data", "metrics"),
+    ("data", "metrics", "plots"),
     ("distributions", "layers", "losses"),
     ("models",),
-    ("plots", "training"),
+    ("training",),
     ("export",),
     ("serving",),
     ("_console", "_image_files", "cli", "quickstart"),
@@ -37,6 +37,7 @@ def _sources():
 
 
 SOURCES = _sources()
+PACKAGES = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
 
 
 def imported(tree, sources):
@@ -64,13 +65,18 @@ def unit(module):
 
 def upward(module, targets):
     """Returns the targets that are on a higher floor, or on the same one in another folder."""
-    floor, folder = FLOOR[unit(module)], SOURCES[module].parent
+    floor, top = FLOOR[unit(module)], _top_folder(module)
     return sorted(
         target
         for target in targets - {"tfbind"}  # lazy: it holds the version and loads nothing
         if FLOOR[unit(target)] > floor
-        or (FLOOR[unit(target)] == floor and SOURCES[target].parent != folder)
+        or (FLOOR[unit(target)] == floor and _top_folder(target) != top)
     )
+
+
+def _top_folder(module):
+    """The folder of `tfbind` that a module is in, however deep; None if in `tfbind` itself."""
+    return unit(module) if unit(module) in PACKAGES else None
 
 
 IMPORTS = {

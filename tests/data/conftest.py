@@ -9,22 +9,37 @@ import tensorflow_datasets as tfds
 from tfbind import data
 
 NUM_DIGITS = {"train": 60, "test": 30}
-NUM_EXAMPLES = {"train_multi": 60, "train_single": 40, "test": 30}
-# Simple Superposition is small anyway.
-LARGE = (
-    data.TfbindShapes,
-    data.TfbindBars,
-    data.TfbindCorners,
-    data.TfbindMnistShape,
-    data.TfbindMultiMnist,
-)
+GROUPED = {"train_multi": 60, "train_single": 40, "test": 30}
+# The others are small anyway.
+NUM_EXAMPLES = {
+    data.TfbindShapes: GROUPED,
+    data.TfbindBars: GROUPED,
+    data.TfbindCorners: GROUPED,
+    data.TfbindMnistShape: GROUPED,
+    data.TfbindMultiMnist: GROUPED,
+    data.TfbindShapes20: {
+        "train": 60,
+        "validation": 20,
+        "test": 30,
+        "single": 40,
+        "test_1": 10,
+        "test_2": 10,
+        "test_4": 10,
+        "test_5": 10,
+    },
+    data.TfbindTexturedMnist: {"train": 50, "validation": 10, "test": 30},
+}
 
 
 def fake_digits(split):
-    """Returns uint8 `[n, 28, 28]`: bytes around the threshold, an empty row and column inside."""
+    """Returns uint8 `[n, 28, 28]`: bytes around the threshold, an empty row and column inside.
+
+    Two corners are set, for a shift to push out.
+    """
     rng = np.random.default_rng([1, len(split)])
     grey = np.zeros((NUM_DIGITS[split], 28, 28), np.uint8)
     grey[:, 6:20, 9:17] = rng.choice([0, 1, 127, 128, 129, 255], size=(len(grey), 14, 8))
+    grey[:, 0, 0] = grey[:, 27, 27] = 255
     grey[:, 12] = grey[:, :, 13] = 0
     return grey
 
@@ -68,8 +83,8 @@ def digits():
 @pytest.fixture
 def small(monkeypatch):
     """Makes the data sets that a test generates small."""
-    for builder in LARGE:
-        monkeypatch.setattr(builder, "NUM_EXAMPLES", NUM_EXAMPLES)
+    for builder, num_examples in NUM_EXAMPLES.items():
+        monkeypatch.setattr(builder, "NUM_EXAMPLES", num_examples)
 
 
 @pytest.fixture

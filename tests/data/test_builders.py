@@ -50,3 +50,19 @@ class TestMnistShape(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
 
 class TestMultiMnist(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = data.TfbindMultiMnist
+
+
+class TestShapes20(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindShapes20
+    SPLITS = NUM_EXAMPLES[data.TfbindShapes20]
+    OVERLAPPING_SPLITS = ("single", "test_1")  # one shape has few places to be
+
+
+class TestTexturedMnist(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindTexturedMnist
+    SPLITS = NUM_EXAMPLES[data.TfbindTexturedMnist]
+
+
+class TestDigits(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindDigits
+    SPLITS = {"train": 1437, "test": 360}

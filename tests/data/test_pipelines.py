@@ -64,3 +64,131 @@ def test_at_least_one_example_trains():
     assert (len(train), len(validation)) == (1, 2)
     with pytest.raises(ValueError, match="needs at least 2 examples. Received: 1."):
         pipelines.split_validation(np.arange(1))
+
+
+LABELED = np.arange(7, dtype="float32")[:, None]
+LABELS = 10 * np.arange(7)
+UNLABELED = np.arange(23, dtype="float32")[:, None]
+
+
+def semi_supervised(seed=1, initial_epoch=0, **changes):
+    """Returns the batches of 5 as NumPy arrays, endless, and the steps in an epoch."""
+    arguments = {"images": LABELED, "labels": LABELS, "unlabeled_images": UNLABELED} | changes
+    dataset, steps = pipelines.semi_supervised_epochs(
+        **arguments, batch_size=5, seed=seed, initial_epoch=initial_epoch
+    )
+    return dataset.as_numpy_iterator(), steps
+
+
+def take_epochs(batches, steps, num_epochs):
+    """Returns a dict of arrays `[epochs, steps * batch, ...]`."""
+    taken = list(itertools.islice(batches, steps * num_epochs))
+    return {
+        key: np.stack([batch[key] for batch in taken]).reshape(num_epochs, steps * 5, -1)
+        for key in taken[0]
+    }
+
+
+def test_semi_supervised_batches_have_static_shapes():
+    dataset, steps = pipelines.semi_supervised_epochs(
+        LABELED, LABELS, UNLABELED, 5, seed=1, unfeatured_labels=np.arange(3)
+    )
+    assert steps == 4
+    found = {key: (tuple(spec.shape), spec.dtype) for key, spec in dataset.element_spec.items()}
+    assert found == {
+        "image": ((5, 1), np.float32),
+        "label": ((5,), np.int32),
+        "unlabeled_image": ((5, 1), np.float32),
+        "unfeatured_label": ((5,), np.int32),
+    }
+
+
+def test_no_unlabelled_example_comes_twice_in_an_epoch():
+    epochs = take_epochs(*semi_supervised(), num_epochs=8)["unlabeled_image"][..., 0]
+    assert all(len(set(epoch)) == 20 for epoch in epochs)
+    assert {id for epoch in epochs for id in epoch} == set(range(23))  # others are left over
+    assert len({tuple(epoch) for epoch in epochs}) == 8
+
+
+def test_without_a_rest_every_unlabelled_example_comes_once_an_epoch():
+    batches, steps = semi_supervised(unlabeled_images=UNLABELED[:20])
+    for epoch in take_epochs(batches, steps, num_epochs=3)["unlabeled_image"][..., 0]:
+        assert sorted(epoch) == list(range(20))
+
+
+def test_batches_are_reshuffled_not_only_reordered():
+    batches, steps = semi_supervised(unlabeled_images=UNLABELED[:20])
+    epochs = take_epochs(batches, steps, num_epochs=6)["unlabeled_image"].reshape(6 * steps, 5)
+    assert len({frozenset(batch) for batch in epochs}) > 20  # of 24
+
+
+def test_the_shorter_streams_cycle_evenly():
+    epochs = take_epochs(*semi_supervised(unfeatured_labels=np.arange(3)), num_epochs=5)
+    for key, size in (("image", 7), ("unfeatured_label", 3)):
+        for epoch in epochs[key][..., 0]:
+            for start in range(0, 20 - size + 1, size):
+                assert sorted(epoch[start : start + size]) == list(range(size))
+            assert len(set(epoch[-(20 % size) :])) == 20 % size
+        assert len({tuple(epoch[:size]) for epoch in epochs[key][..., 0]}) > 1
+
+
+def test_labels_stay_with_their_images():
+    epochs = take_epochs(*semi_supervised(), num_epochs=2)
+    np.testing.assert_array_equal(epochs["label"], 10 * epochs["image"])
+
+
+def test_the_streams_have_orders_of_their_own():
+    same = {"images": UNLABELED[:20], "labels": np.arange(20), "unlabeled_images": UNLABELED[:20]}
+    epochs = take_epochs(*semi_supervised(**same), num_epochs=1)
+    assert (epochs["image"] != epochs["unlabeled_image"]).any()
+
+
+@pytest.mark.parametrize("initial_epoch", [1, 4])
+def test_a_later_start_continues_the_same_semi_supervised_epochs(initial_epoch):
+    options = {"unfeatured_labels": np.arange(3)}
+    expected = take_epochs(*semi_supervised(**options), num_epochs=6)
+    later = semi_supervised(initial_epoch=initial_epoch, **options)
+    found = take_epochs(*later, num_epochs=6 - initial_epoch)
+    for key in expected:
+        np.testing.assert_array_equal(found[key], expected[key][initial_epoch:], err_msg=key)
+
+
+def test_semi_supervised_epochs_are_the_seeds():
+    first, again, other = (take_epochs(*semi_supervised(seed), num_epochs=1) for seed in (1, 1, 2))
+    for key in first:
+        np.testing.assert_array_equal(first[key], again[key])
+        assert (first[key] != other[key]).any()
+
+
+def test_bytes_are_grey_levels():
+    levels = np.array([[0], [51], [255]] * 2, "uint8")
+    batches, _ = semi_supervised(unlabeled_images=levels, images=levels, labels=np.arange(6))
+    batch = next(batches)
+    for key in ("image", "unlabeled_image"):
+        assert {f"{value:.3f}" for value in batch[key][:, 0]} == {"0.000", "0.200", "1.000"}
+
+
+def test_fewer_unlabelled_examples_than_a_batch():
+    dataset, steps = pipelines.semi_supervised_epochs(LABELED, LABELS, UNLABELED[:3], 5, seed=0)
+    batch = next(dataset.as_numpy_iterator())
+    assert (steps, len(batch["image"])) == (1, 3)
+    assert sorted(batch["unlabeled_image"][:, 0]) == [0, 1, 2]
+
+
+def test_a_balanced_subset_has_equally_many_of_each_class():
+    labels = np.random.default_rng(0).permutation(np.repeat([3, 5, 9], [40, 10, 20]))
+    chosen = pipelines.balanced_subset(labels, 24, seed=1)
+    assert len(set(chosen)) == 24
+    np.testing.assert_array_equal(np.unique(labels[chosen], return_counts=True)[1], [8, 8, 8])
+    np.testing.assert_array_equal(chosen, pipelines.balanced_subset(labels, 24, seed=1))
+    assert set(chosen) != set(pipelines.balanced_subset(labels, 24, seed=2))
+
+
+@pytest.mark.parametrize("num_labels", [25, 33])
+def test_a_balanced_subset_that_cannot_be(num_labels):
+    labels = np.repeat([3, 5, 9], [40, 10, 20])
+    sentence = (
+        rf"a multiple of the number of classes, 3, up to 30\. Received: num_labels={num_labels}"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        pipelines.balanced_subset(labels, num_labels, seed=0)

@@ -1,4 +1,4 @@
-"""What the data sets of grouped binary images share: features, splits, seeds."""
+"""What the data sets share: features, splits, seeds."""
 
 import abc
 from typing import ClassVar
@@ -11,28 +11,27 @@ from tfbind.data import _scenes
 SPLITS = ("train_multi", "train_single", "test")
 
 
-class GroupedImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base class: a subclass says what may be drawn, and what each image is made of."""
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Base class: a subclass says what an example is made of, and gives examples in blocks."""
 
     VERSION = tfds.core.Version("1.0.0")
-    CANVAS: ClassVar[tuple[int, int]]
-    SEED: ClassVar[int]
+    HOMEPAGE: ClassVar[str]
     NUM_EXAMPLES: ClassVar[dict[str, int]]
 
     @abc.abstractmethod
-    def _objects(self, split, rng):
-        """Returns the bitmaps, and int `[n, G]`: which of them are on each image of `split`."""
+    def _features(self):
+        """Returns a dict of TFDS features."""
+
+    @abc.abstractmethod
+    def _blocks(self, split):
+        """Yields dicts of arrays, feature by feature, of consecutive examples of `split`."""
 
     def _info(self):
-        height, width = self.CANVAS
-        # zlib: ten times smaller than raw bytes, and as fast to read.
-        image = tfds.features.Tensor(shape=(height, width, 1), dtype=np.uint8, encoding="zlib")
-        groups = tfds.features.Tensor(shape=(height, width), dtype=np.uint8, encoding="zlib")
         return tfds.core.DatasetInfo(
             builder=self,
             description=type(self).__doc__,
-            features=tfds.features.FeaturesDict({"image": image, "groups": groups}),
-            homepage="https://arxiv.org/abs/1511.06418",
+            features=tfds.features.FeaturesDict(self._features()),
+            homepage=self.HOMEPAGE,
             disable_shuffling=True,  # drawn at random already; keeps the order of MNIST
         )
 
@@ -41,10 +40,41 @@ class GroupedImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tr
         return {split: self._generate_examples(split) for split in self.NUM_EXAMPLES}
 
     def _generate_examples(self, split):
+        key = 0
+        for block in self._blocks(split):
+            for values in zip(*block.values(), strict=True):
+                yield key, dict(zip(block, values, strict=True))
+                key += 1
+
+
+class GroupedImagesBuilder(Builder, skip_registration=True):
+    """Base class of binary images: a subclass says what may be drawn, and what is on each image."""
+
+    HOMEPAGE = "https://arxiv.org/abs/1511.06418"
+    CANVAS: ClassVar[tuple[int, int]]
+    SEED: ClassVar[int]
+
+    @abc.abstractmethod
+    def _objects(self, split, rng):
+        """Returns the bitmaps, and int `[n, G]`: which of them are on each image of `split`."""
+
+    def _features(self):
+        return binary_features(self.CANVAS)
+
+    def _blocks(self, split):
         rng = np.random.default_rng([self.SEED, SPLITS.index(split)])
         bitmaps, kinds = self._objects(split, rng)
-        key = 0
         for images, groups in _scenes.draw_scenes(rng, self.CANVAS, bitmaps, kinds):
-            for image, group in zip(images[..., None], groups, strict=True):
-                yield key, {"image": image, "groups": group}
-                key += 1
+            yield {"image": images[..., None], "groups": groups}
+
+
+def binary_features(canvas):
+    """Returns the features of binary images of `(H, W)` pixels and their groups."""
+    # zlib: ten times smaller than raw bytes, and as fast to read.
+    image = tfds.features.Tensor(shape=(*canvas, 1), dtype=np.uint8, encoding="zlib")
+    return {"image": image, "groups": groups_feature(canvas)}
+
+
+def groups_feature(canvas):
+    """Returns the feature of the groups of `(H, W)` pixels."""
+    return tfds.features.Tensor(shape=canvas, dtype=np.uint8, encoding="zlib")

@@ -8,32 +8,54 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from tfbind import _validation
+from tfbind.data import _mnist
 
-NAMES = ("simple_superposition", "shapes", "bars", "corners", "mnist_shape", "multi_mnist")
+_BUILDERS = {
+    "simple_superposition": "tfbind_simple_superposition",
+    "shapes": "tfbind_shapes",
+    "bars": "tfbind_bars",
+    "corners": "tfbind_corners",
+    "mnist_shape": "tfbind_mnist_shape",
+    "multi_mnist": "tfbind_multi_mnist",
+    "shapes20": "tfbind_shapes20",
+    "textured_mnist_1": "tfbind_textured_mnist/1_digit",
+    "textured_mnist_2": "tfbind_textured_mnist/2_digits",
+    "digits": "tfbind_digits",
+    "mnist": "mnist",
+}
+NAMES = tuple(_BUILDERS)
 
 
-def load(name, split, data_dir=None):
-    """Loads a data set of grouped binary images as arrays, generating it on first use.
+def load(name, split, data_dir=None, keys=("image", "groups")):
+    """Loads a data set as arrays, generating it on first use.
 
     Generating takes up to a minute, shows a progress bar on standard error, and leaves the data
-    set where `tfds.load(f"tfbind_{name}")` finds it too. Examples come in a fixed order.
+    set where `tfds.load` finds it too: as `tfbind_shapes` for "shapes" and so on, as
+    `tfbind_textured_mnist/1_digit` and `2_digits` for "textured_mnist_1" and "textured_mnist_2",
+    and as `mnist` for "mnist", which is TFDS' own. Examples come in a fixed order.
 
     Args:
         name: one of `tfbind.data.NAMES`.
-        split: "train_multi" (several objects an image; not for "simple_superposition"),
-            "train_single" (one object an image) or "test", with or without a slice such as
-            "test[:1000]" or "train_multi[90%:]", joined by "+" where there are several.
+        split: a split of the set, such as "train_multi", "train" or "test"; each set's class says
+            which it has. With or without a slice such as "test[:1000]" or "train[90%:]", joined
+            by "+" where there are several.
         data_dir: folder of TFDS data sets; default `$TFDS_DATA_DIR`, else
             `~/tensorflow_datasets`.
+        keys: which features of the set to return, such as ("image", "label"). "digits" and
+            "mnist" have no "groups"; only they and the textured MNIST have a "label".
 
     Returns:
-        images: float32 `[n, H, W, 1]` in {0, 1}.
-        groups: int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
-            background and for pixels that two or more objects cover.
+        A tuple of arrays, one for each of `keys`:
+
+        "image": float32 `[n, H, W, 1]` in {0, 1}, or in [0, 1] where there are grey levels.
+        "groups": int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
+            pixels that are not scored: background, and what two or more objects cover. In the
+            textured MNIST the background is group 1.
+        "label": int32 `[n]`, or `[n, G]` for G digits on an image.
 
     Raises:
-        ValueError: if `name` or `split` is unknown, if the slice is malformed or empty, or if
-            MNIST is needed and cannot be had.
+        ValueError: if `name`, `split` or one of `keys` is unknown, if the slice is malformed or
+            empty, or if MNIST is needed and cannot be had.
         TypeError: if `split` is not a string.
 
     Example:
@@ -42,16 +64,22 @@ def load(name, split, data_dir=None):
     >>> images, groups = tfbind.data.load("simple_superposition", "test")
     >>> images.shape, groups.shape
     ((120, 8, 8, 1), (120, 8, 8))
+    >>> images, labels = tfbind.data.load("digits", "test", keys=("image", "label"))
+    >>> images.shape, labels.shape
+    ((360, 8, 8, 1), (360,))
     """
     _validation.check_choice("name", name, NAMES)
     with _quiet():
-        builder = tfds.builder(f"tfbind_{name}", data_dir=data_dir)
-        _check_split_names(split, builder.NUM_EXAMPLES)
+        builder = tfds.builder(_BUILDERS[name], data_dir=data_dir)
+        features = builder.info.features
+        _check_keys(keys, name, features)
+        if name == "mnist":
+            _mnist.prepare(builder)
+        _check_split_names(split, builder.info.splits or builder.NUM_EXAMPLES)
         _prepare(builder)
         _check_slice(split, builder.info.splits)
         examples = builder.as_dataset(split=split, batch_size=-1)
-    images, groups = (examples[key].numpy() for key in ("image", "groups"))
-    return images.astype(np.float32), groups.astype(np.int32)
+    return tuple(_convert(key, examples[key].numpy(), features[key]) for key in keys)
 
 
 def _prepare(builder):
@@ -62,6 +90,24 @@ def _prepare(builder):
         if not builder.is_prepared():
             raise
         builder.info.read_from_directory(builder.data_dir)
+
+
+def _convert(key, values, feature):
+    """Returns `values` in the type and range that models take."""
+    if key != "image":
+        return values.astype(np.int32)
+    images = values.astype(np.float32)
+    return images / 255 if isinstance(feature, tfds.features.Image) else images  # 8-bit if so
+
+
+def _check_keys(keys, name, features):
+    """Raises unless `keys` are some of the `features` of the set."""
+    if isinstance(keys, str) or not set(keys) <= set(features):
+        known = ", ".join(repr(key) for key in features)
+        raise ValueError(
+            f"`keys` must be a tuple of features of {name!r}, which has {known}. "
+            f"Received: keys={keys!r}."
+        )
 
 
 def _check_split_names(split, known):

@@ -4,13 +4,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfbind.data import _mnist, _scenes
+from tfbind.data import _builder, _mnist, _scenes
 from tfbind.data.shapes import BITMAPS as SHAPES
 
 _THRESHOLD = 128  # byte > 128 is set: the paper's source stores byte / 256, and takes > 0.5
 
 
-class TfbindMnistShape(_mnist.MnistBuilder):
+class TfbindMnistShape(_mnist.MnistBuilder, _builder.GroupedImagesBuilder):
     """Binary 28x28 images of one MNIST digit and one shape.
 
     Two objects of different nature: the digits vary, the shapes do not. Needs MNIST, which TFDS
@@ -49,7 +49,7 @@ class TfbindMnistShape(_mnist.MnistBuilder):
 
     def _objects(self, split, rng):
         num_examples = self.NUM_EXAMPLES[split]
-        digits = self._digits(split) > _THRESHOLD
+        digits, _ = self._digits(split)
         shapes = len(digits) + rng.integers(len(SHAPES), size=num_examples)  # after the digits
         if split == "train_single":
             kinds = shapes
@@ -57,4 +57,4 @@ class TfbindMnistShape(_mnist.MnistBuilder):
             kinds = rng.permutation(kinds)[:, None]
         else:
             kinds = np.stack([np.arange(num_examples), shapes], axis=1)
-        return _scenes.pad_bitmaps([*digits, *SHAPES]), kinds
+        return _scenes.pad_bitmaps([*(digits > _THRESHOLD), *SHAPES]), kinds

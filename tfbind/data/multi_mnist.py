@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfbind.data import _mnist, _scenes
+from tfbind.data import _builder, _mnist, _scenes
 
 _THRESHOLD = 128  # byte >= 128 is set
 
 
-class TfbindMultiMnist(_mnist.MnistBuilder):
+class TfbindMultiMnist(_mnist.MnistBuilder, _builder.GroupedImagesBuilder):
     """Binary 48x48 images of three MNIST digits.
 
     The hardest of the sets: every object is different. Needs MNIST, which TFDS downloads where it
@@ -46,12 +46,12 @@ class TfbindMultiMnist(_mnist.MnistBuilder):
 
     def _objects(self, split, rng):
         num_examples = self.NUM_EXAMPLES[split]
-        digits = [_crop(digit) >= _THRESHOLD for digit in self._digits(split)]
+        digits, _ = self._digits(split)
         if split == "train_single":
             kinds = np.arange(num_examples)[:, None]
         else:
             kinds = rng.integers(len(digits), size=(num_examples, 3))
-        return _scenes.pad_bitmaps(digits), kinds
+        return _scenes.pad_bitmaps([_crop(digit) >= _THRESHOLD for digit in digits]), kinds
 
 
 def _crop(grey):

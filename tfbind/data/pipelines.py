@@ -7,6 +7,9 @@ or not epochs 1 to 6 ran in the same process.
 import numpy as np
 import tensorflow as tf
 
+from tfbind import seeds
+from tfbind._validation import check_integer
+
 
 def split_validation(images, fraction=0.1):
     """Splits off the last `fraction` of `images`, at least one example on either side.
@@ -65,3 +68,156 @@ def epochs(images, batch_size, seed, initial_epoch=0):
     dataset = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
     dataset = dataset.map(lambda index: tf.cast(held[index], tf.float32))
     return dataset.prefetch(4), steps
+
+
+def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
+    """Batches of examples in an order that is new every epoch, without end.
+
+    Each image comes once an epoch, but for those left over after the last full batch.
+
+    Args:
+        images: Array `[n, ...]`. Bytes (uint8) are grey levels and are given out divided by 255;
+            other dtypes are given out as they are, in float32.
+        batch_size: Integer >= 1; n if there are no more.
+        seed: Integer in [0, 2**31).
+        initial_epoch: Integer, the epoch to start from.
+
+    Returns:
+        A pair: an endless `tf.data.Dataset` of float32 `[batch_size, ...]`, and the number of
+        steps in an epoch.
+
+    Example:
+
+    >>> dataset, steps = tfbind.data.pipelines.shuffled_epochs(np.eye(8), batch_size=4, seed=0)
+    >>> steps, float(tf.reduce_sum(next(iter(dataset))))
+    (2, 4.0)
+    """
+    batch_size = min(check_integer("batch_size", batch_size, 1), len(images))
+    steps = len(images) // batch_size
+    batches = _shuffled([{"image": images}], batch_size, steps, seed, initial_epoch)
+    return batches.map(lambda batch: batch["image"]).prefetch(4), steps
+
+
+def semi_supervised_epochs(
+    images,
+    labels,
+    unlabeled_images,
+    batch_size,
+    seed,
+    initial_epoch=0,
+    *,
+    unfeatured_labels=None,
+):
+    """Batches of labelled examples beside batches of unlabelled ones, without end.
+
+    The unlabelled images set the length of an epoch, in which each comes once, in an order of the
+    epoch's own, but for those left over after the last full batch. Labelled examples, and labels
+    without images, go round and round meanwhile, in a new order each time; within an epoch none
+    comes more than once more often than another.
+
+    Args:
+        images: Array `[n, ...]`, the labelled images. Bytes (uint8) are grey levels and are given
+            out divided by 255; other dtypes are given out as they are, in float32.
+        labels: Integer array `[n, ...]`.
+        unlabeled_images: Array `[m, ...]`, as `images`.
+        batch_size: Integer >= 1, examples of each kind a step; m if there are no more.
+        seed: Integer in [0, 2**31).
+        initial_epoch: Integer, the epoch to start from.
+        unfeatured_labels: Integer array `[k, ...]` of labels that come without images, or None.
+
+    Returns:
+        A pair: an endless `tf.data.Dataset` of dicts of `image`, float32 `[B, ...]`, `label`, int32
+        `[B, ...]`, `unlabeled_image`, float32 `[B, ...]`, and `unfeatured_label`, int32 `[B, ...]`,
+        if there are any; and the number of steps in an epoch.
+
+    Example:
+
+    >>> images, labels = np.eye(4), np.array([0, 1, 2, 3])
+    >>> dataset, steps = tfbind.data.pipelines.semi_supervised_epochs(
+    ...     images, labels, unlabeled_images=np.ones((10, 4)), batch_size=5, seed=0
+    ... )
+    >>> steps, next(iter(dataset))["label"].shape
+    (2, TensorShape([5]))
+    """
+    batch_size = min(check_integer("batch_size", batch_size, 1), len(unlabeled_images))
+    steps = len(unlabeled_images) // batch_size
+    streams = [{"image": images, "label": labels}, {"unlabeled_image": unlabeled_images}]
+    if unfeatured_labels is not None:
+        streams.append({"unfeatured_label": unfeatured_labels})
+    return _shuffled(streams, batch_size, steps, seed, initial_epoch).prefetch(4), steps
+
+
+def _shuffled(streams, batch_size, steps, seed, initial_epoch):
+    """Returns an endless dataset of dicts, `steps` of them an epoch.
+
+    Each of `streams` is a dict of arrays of one length, which go round and round in an order of
+    their own.
+    """
+    sizes = [len(next(iter(stream.values()))) for stream in streams]
+    held = [{name: tf.constant(array) for name, array in stream.items()} for stream in streams]
+
+    def order(epoch):
+        rows = [
+            _round_and_round(size, steps * batch_size, seeds.fold(seed, stream, epoch))
+            for stream, size in enumerate(sizes)
+        ]
+        rows = tf.reshape(tf.stack(rows, axis=1), [steps, batch_size, len(sizes)])
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    def batch(rows):
+        return {
+            name: _given_out(name, tf.gather(array, rows[:, i]))
+            for i, stream in enumerate(held)
+            for name, array in stream.items()
+        }
+
+    dataset = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
+    return dataset.map(batch)
+
+
+def _round_and_round(num_examples, num_taken, seed):
+    """Returns int32 `[num_taken]`: all examples in one order, then in another, and so on."""
+    num_rounds = -(-num_taken // num_examples)
+    orders = tf.argsort(seeds.uniform([num_rounds, num_examples], seed), axis=1)
+    return tf.reshape(orders, [-1])[:num_taken]
+
+
+def _given_out(name, rows):
+    if name.endswith("label"):
+        return tf.cast(rows, tf.int32)
+    return tf.cast(rows, tf.float32) / (255.0 if rows.dtype == tf.uint8 else 1.0)
+
+
+def balanced_subset(labels, num_labels, seed):
+    """Picks examples to keep the labels of, equally many of each class.
+
+    Args:
+        labels: Integer array `[n]`.
+        num_labels: Integer, how many to pick; a multiple of the number of classes.
+        seed: Integer seed of the draw.
+
+    Returns:
+        Their indices, int64 `[num_labels]`, in ascending order.
+
+    Raises:
+        ValueError: If `num_labels` is no such multiple, or a class has too few examples.
+
+    Example:
+
+    >>> labels = np.array([0, 1, 1, 0, 0, 1])
+    >>> labels[tfbind.data.pipelines.balanced_subset(labels, 4, seed=0)].mean()
+    np.float64(0.5)
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    per_class, rest = divmod(check_integer("num_labels", num_labels, 1), len(classes))
+    if rest or per_class > counts.min():
+        raise ValueError(
+            f"`num_labels` must be a multiple of the number of classes, {len(classes)}, up to "
+            f"{len(classes) * counts.min()}. Received: num_labels={num_labels}."
+        )
+    random = np.random.default_rng(seeds.base_seed(seed))
+    chosen = [
+        random.choice(np.flatnonzero(labels == label), per_class, replace=False)
+        for label in classes
+    ]
+    return np.sort(np.concatenate(chosen))

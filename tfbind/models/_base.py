@@ -4,10 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_array, check_integer, check_shape
+
+# The images of a batch, and what messages call them; and its labels.
+_IMAGES = {"image": "images", "unlabeled_image": "unlabeled_image"}
+_LABELS = ("label", "unfeatured_label")
 
 
 class Endpoint(NamedTuple):
@@ -26,10 +31,21 @@ class Endpoint(NamedTuple):
 class EventModel(keras.Model):
     """A model of examples of one `event_shape`, which `fit`, `evaluate`, `predict` check.
 
-    Subclasses set `value_range`, (low, high) of the data, and call `step_seed` for their noise.
+    They take images, or a flat dict of `image` and whatever else the model knows. Where a model has
+    `num_classes`, that is `label`, the integer label of each `image`; `unlabeled_image`, further
+    images; and `unfeatured_label`, further labels: arrays of any lengths, which `fit` goes through
+    as `tfbind.data.pipelines.semi_supervised_epochs` does.
+
+    Subclasses set `value_range`, (low, high) of the data, and call `step_seed` for their noise;
+    `seed` is also that of the order in which `fit` goes through several arrays. A model of several
+    optimisers names their attributes in `OPTIMIZERS`, which is what a resumed training restores,
+    and builds each for its weights in `compile`.
     """
 
+    OPTIMIZERS = ("optimizer",)
     value_range = (None, None)
+    num_classes = None
+    seed = 0
 
     def __init__(self, event_shape, **kwargs):
         if not isinstance(event_shape, (tuple, list)) or not event_shape:
@@ -54,31 +70,93 @@ class EventModel(keras.Model):
         return seeds.step_seed(seed, step, 1, *counts)
 
     def check_inputs(self, x):
-        """Returns `x` with its images checked and in float32; raises ValueError."""
-        if isinstance(x, dict) and "image" in x:
-            return {**x, "image": self.check_inputs(x["image"])}
+        """Returns `x` with images in float32 and labels in int32, or raises ValueError."""
         if isinstance(x, tf.data.Dataset):
             return self._check_dataset(x)
-        if hasattr(x, "__array__"):
-            return check_array("images", x, self.event_shape, *self.value_range)
+        if not isinstance(x, dict):
+            return self._check_array("image", x)
+        self._check_keys(x)
+        x = {key: self._check_array(key, value) for key, value in x.items()}
+        if "label" in x and len(x["label"]) != len(x["image"]):
+            raise ValueError(
+                "`label` must hold one label for each of `image`. "
+                f"Received: {len(x['label'])} for {len(x['image'])} images."
+            )
         return x
+
+    def _check_keys(self, x):
+        if "image" not in x:
+            raise ValueError(f"`x` must have the key 'image'. Received: {_listed(x)}.")
+        if self.num_classes is None or x.keys() <= {*_IMAGES, *_LABELS}:
+            return
+        served = [spec.name for end in self.serving_endpoints().values() for spec in end.inputs]
+        known = dict.fromkeys((*_IMAGES, *_LABELS, *served))
+        if not x.keys() <= known.keys():
+            raise ValueError(f"`x` must have keys among {_listed(known)}. Received: {_listed(x)}.")
+
+    def _check_array(self, key, value):
+        if not hasattr(value, "__array__"):
+            return value
+        if key in _IMAGES:
+            return check_array(_IMAGES[key], value, self.event_shape, *self.value_range)
+        if key in _LABELS and self.num_classes is not None:
+            value = np.asarray(value)
+            self._check_label_dtype(key, value.dtype)
+            if value.size == 0 or value.min() < 0 or value.max() >= self.num_classes:
+                received = f"values from {value.min()} to {value.max()}" if value.size else "none"
+                raise ValueError(
+                    f"`{key}` must hold integers from 0 to {self.num_classes - 1}. "
+                    f"Received: {received}."
+                )
+            return value.astype("int32")
+        return value
 
     def _check_dataset(self, dataset):
         if dataset.cardinality() == 0:
             raise ValueError("`images` must hold at least one example. Received: an empty dataset.")
         spec = dataset.element_spec
         spec = spec[0] if isinstance(spec, tuple) else spec
-        spec = spec["image"] if isinstance(spec, dict) else spec
-        check_shape("images", tuple(spec.shape), (None, *self.event_shape))
-        if spec.dtype != tf.float32:
-            raise ValueError(
-                f"`images` must be float32. Received: a dataset of {spec.dtype.name}; cast and "
-                "rescale them in its pipeline."
-            )
+        spec = spec if isinstance(spec, dict) else {"image": spec}
+        self._check_keys(spec)
+        for key in spec.keys() & _IMAGES:
+            check_shape(_IMAGES[key], tuple(spec[key].shape), (None, *self.event_shape))
+            if spec[key].dtype != tf.float32:
+                raise ValueError(
+                    f"`{_IMAGES[key]}` must be float32. Received: a dataset of "
+                    f"{spec[key].dtype.name}; cast and rescale them in its pipeline."
+                )
+        if self.num_classes is not None:
+            for key in spec.keys() & set(_LABELS):
+                self._check_label_dtype(key, spec[key].dtype.as_numpy_dtype)
         return dataset
 
-    def fit(self, x=None, *args, **kwargs):
-        return super().fit(self.check_inputs(x), *args, **kwargs)
+    def _check_label_dtype(self, key, dtype):
+        if not np.issubdtype(dtype, np.integer):
+            raise ValueError(f"`{key}` must hold integers. Received: {np.dtype(dtype).name}.")
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        x = self.check_inputs(x)
+        if isinstance(x, dict) and x.keys() & {"unlabeled_image", "unfeatured_label"}:
+            x, steps = self._cycled(x, batch_size or 32, kwargs.get("initial_epoch", 0))
+            kwargs |= {"steps_per_epoch": steps, "shuffle": False}
+            batch_size = None
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def _cycled(self, x, batch_size, initial_epoch):
+        from tfbind.data import pipelines  # loads TFDS, which a served model does without
+
+        for key in ("label", "unlabeled_image"):
+            if key not in x:
+                raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(x)}.")
+        return pipelines.semi_supervised_epochs(
+            x["image"],
+            x["label"],
+            x["unlabeled_image"],
+            batch_size,
+            seeds.base_seed(self.seed),
+            initial_epoch,
+            unfeatured_labels=x.get("unfeatured_label"),
+        )
 
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self.check_inputs(x), *args, **kwargs)
@@ -97,3 +175,7 @@ class EventModel(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), "event_shape": self.event_shape}
+
+
+def _listed(keys):
+    return ", ".join(map(repr, keys))

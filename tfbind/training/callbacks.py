@@ -10,6 +10,8 @@ import time
 import keras
 import numpy as np
 
+from tfbind import metrics
+
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Keras' early stopping, whose memory can be saved and put back.
@@ -50,7 +52,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         directory: Folder for the checkpoints; must exist.
-        stopping: The run's `ResumableEarlyStopping`.
+        stopping: The run's `ResumableEarlyStopping`, or None if it has none.
         interval: Seconds between checkpoints at least. A run that is killed in between repeats
             the epochs since the last one, to the same result.
     """
@@ -64,20 +66,26 @@ class Checkpoint(keras.callbacks.Callback):
         self.initial_epoch = 0
 
     def restore(self, model):
-        """Puts the newest checkpoint's state into `model`, which is compiled; returns the epoch."""
+        """Puts the newest checkpoint's state into `model`, which is compiled; returns the epoch.
+
+        Restores each optimiser that the model names in `OPTIMIZERS`.
+        """
         found = sorted(self.directory.glob("checkpoint-?????"))
         if not found:
             return 0
         state = json.loads((found[-1] / "state.json").read_text())
         restored = keras.saving.load_model(found[-1] / "model.keras")
         model.set_weights(restored.get_weights())
-        model.optimizer.build(model.trainable_variables)
-        for mine, saved in zip(
-            model.optimizer.variables, restored.optimizer.variables, strict=True
-        ):
-            mine.assign(saved)
-        with np.load(found[-1] / "best.npz") as best:
-            self.stopping.resume(state["stopping"], [best[key] for key in best.files])
+        for name in getattr(model, "OPTIMIZERS", ("optimizer",)):
+            optimizer = getattr(model, name)
+            if not optimizer.built:
+                optimizer.build(model.trainable_variables)
+            saved = getattr(restored, name).variables
+            for mine, theirs in zip(optimizer.variables, saved, strict=True):
+                mine.assign(theirs)
+        if self.stopping is not None:
+            with np.load(found[-1] / "best.npz") as best:
+                self.stopping.resume(state["stopping"], [best[key] for key in best.files])
         self.history = state["history"]
         self.initial_epoch = len(self.history)
         return self.initial_epoch
@@ -102,9 +110,11 @@ class Checkpoint(keras.callbacks.Callback):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         self.model.save(folder / "model.keras")
-        weights = self.stopping.best_weights or self.model.get_weights()
-        np.savez(folder / "best.npz", *weights)
-        state = {"stopping": self.stopping.memory(), "history": self.history}
+        state = {"history": self.history}
+        if self.stopping is not None:
+            state["stopping"] = self.stopping.memory()
+            weights = self.stopping.best_weights or self.model.get_weights()
+            np.savez(folder / "best.npz", *weights)
         (folder / "state.json").write_text(json.dumps(state))
         os.rename(folder, folder.with_suffix(""))
         for path in old:
@@ -127,14 +137,16 @@ class ProgressLine(keras.callbacks.Callback):
         self._text = ""
 
     def on_epoch_end(self, epoch, logs=None):
-        value = (logs or {}).get("val_loss", np.nan)
+        logs = logs or {}
+        monitor = "val_loss" if "val_loss" in logs else "loss"
+        value = logs.get(monitor, np.nan)
         self._best = min(self._best, value)
         now = time.monotonic()
         done, total = epoch + 1, self.params["epochs"]
         bar = "#" * (self._WIDTH * done // total)
         text = (
             f"epoch {done} of at most {total} [{bar:.<{self._WIDTH}}] "
-            f"{now - self._start:.0f} s, val_loss {value:.4g}, best {self._best:.4g}"
+            f"{now - self._start:.0f} s, {monitor} {value:.4g}, best {self._best:.4g}"
         )
         if sys.stdout.isatty():
             print(f"\r{text:{len(self._text)}}", end="", flush=True)
@@ -148,3 +160,35 @@ class ProgressLine(keras.callbacks.Callback):
             print()
         elif self._text:
             print(self._text, flush=True)
+
+
+class IterationScores(keras.callbacks.Callback):
+    """Adds what each iteration of a `Tagger` makes of a few images to the logs of every epoch.
+
+    `val_cost_1` to `val_cost_T` are the denoising costs of noisy images, in nats per element, and
+    `val_ami_1` to `val_ami_T` the adjusted mutual information (normaliser "max") of clean ones.
+
+    Args:
+        images: float32 `[n, *event_shape]`.
+        groups: Integer `[n, *spatial_shape]`, the true groups.
+        seed: Integer seed of the starting assignments.
+    """
+
+    def __init__(self, images, groups, seed):
+        super().__init__()
+        self.images, self.groups, self.seed = images, groups, seed
+
+    def on_train_begin(self, logs=None):
+        self._start = self.model.initial_assignments(len(self.images), self.seed)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.normalization == "batch":
+            self.model.calibrate(self.images)
+        costs = self.model.evaluate(self.images, batch_size=100, return_dict=True, verbose=0)
+        logs |= {f"val_{name}": cost for name, cost in costs.items() if name != "loss"}
+        assignments = self.model.trace(self.images, self._start)["assignments"][1:]
+        for number, found in enumerate(assignments.numpy().argmax(axis=2), 1):
+            scores = metrics.adjusted_mutual_information(
+                self.groups, found, int(self.groups.max()), self.model.num_groups
+            )
+            logs[f"val_ami_{number}"] = float(np.nanmean(scores))

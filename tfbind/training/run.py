@@ -19,8 +19,8 @@ import time
 import keras
 import numpy as np
 
-from tfbind import _files, data
-from tfbind.data import pipelines
+from tfbind import _files
+from tfbind._validation import check_integer
 from tfbind.training import presets
 from tfbind.training.callbacks import Checkpoint, ProgressLine, ResumableEarlyStopping
 
@@ -39,7 +39,8 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
 
     Returns:
-        The trained model, with the weights of the best validation loss.
+        The trained model, with the weights of the best validation loss if the preset has a
+        `patience`, else those of the last epoch.
 
     Raises:
         ValueError: If the folder holds another preset's run, data is missing, or the training
@@ -48,18 +49,19 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
     directory = _claim(preset, pathlib.Path(directory))
     if (directory / "metrics.json").exists():
         return load(directory)[0]
-    images, _ = data.load(preset.dataset, preset.train_split, data_dir)
-    images, validation = pipelines.split_validation(images)
-    model = preset.build(images.shape[1:])
-    stopping = ResumableEarlyStopping(
-        monitor="val_loss", patience=preset.patience, restore_best_weights=True
-    )
+    training_data = preset.training_data(data_dir)
+    model = preset.build(training_data.event_shape)
+    stopping = None
+    if preset.patience is not None:
+        stopping = ResumableEarlyStopping(
+            monitor="val_loss", patience=preset.patience, restore_best_weights=True
+        )
     checkpoint = Checkpoint(directory, stopping, checkpoint_interval)
-    checkpoint.restore(model)
-    dataset, steps = pipelines.epochs(
-        images.astype("uint8"), preset.batch_size, preset.seed, checkpoint.initial_epoch
-    )
-    callbacks = [stopping, checkpoint, keras.callbacks.TerminateOnNaN()]
+    initial_epoch = checkpoint.restore(model)
+    dataset, steps = training_data.stream(initial_epoch)
+    # The preset's own come first, so that what they log is recorded.
+    callbacks = [*preset.callbacks(model, data_dir), *([stopping] if stopping else [])]
+    callbacks += [checkpoint, keras.callbacks.TerminateOnNaN()]
     if verbose == 1:
         callbacks.append(ProgressLine())  # Keras' own bar takes two lines an epoch
     model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
@@ -67,20 +69,26 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         dataset,
         epochs=preset.max_epochs,
         steps_per_epoch=steps,
-        initial_epoch=checkpoint.initial_epoch,
-        validation_data=(validation,),
+        initial_epoch=initial_epoch,
+        validation_data=training_data.validation,
         validation_batch_size=500,
         callbacks=callbacks,
         shuffle=False,  # the pipeline does
         verbose=2 if verbose == 2 else 0,
     )
-    if not np.isfinite(stopping.best):
+    history, monitor = checkpoint.history, "val_loss" if stopping else "loss"
+    kept = min(history, key=lambda row: row[monitor]) if stopping else history[-1]
+    if not np.isfinite(kept[monitor]):
         raise ValueError(
-            f"The training of preset {preset.name!r} must have a finite validation loss. Received: "
-            f"{checkpoint.history[-1]['val_loss']} after epoch {len(checkpoint.history)}; train "
-            "into a new folder with a smaller learning_rate."
+            f"The training of preset {preset.name!r} must have a finite {monitor}. Received: "
+            f"{history[-1][monitor]} after epoch {len(history)}; train into a new folder with a "
+            "smaller learning_rate."
         )
-    _finish(directory, model, checkpoint.history)
+    notes = {"epochs": len(history), monitor: kept[monitor]}
+    if stopping:
+        notes["best_epoch"] = kept["epoch"]
+    preset.finish(model, training_data)
+    _finish(directory, model, history, notes)
     return model
 
 
@@ -118,21 +126,22 @@ def evaluate(directory, data_dir=None, num_starts=5, verbose=0):
     Args:
         directory: Path of the run folder.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
-        num_starts: Integer >= 1, runs from fresh starts to average over.
+        num_starts: Integer >= 1, runs from fresh starts to average over, for models that start
+            from noise.
         verbose: 0 for silence, 1 for a progress bar.
 
     Returns:
-        A dict of scores; see the preset's `score`.
+        A dict of scores; see the preset's `evaluate`.
 
     Raises:
-        ValueError: As `load` does, or if data is missing.
+        ValueError: As `load` does, or if data is missing, or `num_starts` is out of its range.
     """
     directory = pathlib.Path(directory)
+    num_starts = check_integer("num_starts", num_starts, 1)
     model, preset = load(directory)
-    images, groups = data.load(preset.dataset, preset.test_split, data_dir)
-    scores = preset.score(model, images, groups, num_starts, verbose)
+    scores = preset.evaluate(model, data_dir, num_starts, verbose)
     notes = json.loads((directory / "metrics.json").read_text())
-    notes["test"] = {**scores, "num_images": len(images), "num_starts": num_starts}
+    notes["test"] = scores
     _write(directory / "metrics.json", json.dumps(notes, indent=2))
     return scores
 
@@ -166,26 +175,29 @@ def _read_preset(directory):
         )
     try:
         fields = json.loads(path.read_text())
-        return getattr(presets, fields.pop("kind"))(**fields)
+        kind = getattr(presets, fields.pop("kind"))
+        return kind(**{name: _tuples(value) for name, value in fields.items()})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(
             f"{str(path)!r} must describe a preset. Received: {error}; train into a new folder."
         ) from error
 
 
-def _finish(directory, model, history):
+def _tuples(value):
+    """Undoes what JSON does to tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _finish(directory, model, history, notes):
     with _files.replacing(directory / "model.keras") as partial:
         model.save(partial)
     table = io.StringIO()
-    writer = csv.DictWriter(table, fieldnames=history[0])
+    columns = dict.fromkeys(name for row in history for name in row)
+    writer = csv.DictWriter(table, fieldnames=columns)
     writer.writeheader()
     writer.writerows(history)
     _write(directory / "history.csv", table.getvalue())
-    best = min(history, key=lambda row: row["val_loss"])
-    notes = {
-        "epochs": len(history),
-        "best_epoch": best["epoch"],
-        "val_loss": best["val_loss"],
+    notes |= {
         "seconds": sum(row["seconds"] for row in history),
         "versions": _versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

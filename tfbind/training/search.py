@@ -6,7 +6,7 @@ import pathlib
 import keras_tuner
 
 from tfbind import data
-from tfbind.training import run
+from tfbind.training import presets, run
 
 HIDDEN_UNITS = (100, 250, 500, 1000)
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -66,12 +66,17 @@ def search(base, directory, num_trials=100, data_dir=None, select_split=None, se
         A list of (preset, ami) pairs, the best first.
 
     Raises:
-        ValueError: If the data is missing.
+        ValueError: If the preset is of another system, or the data is missing.
 
     References:
         Greff, Srivastava, Schmidhuber. Binding via Reconstruction Clustering. ICLR workshop,
         2016. https://arxiv.org/abs/1511.06418, section 4.2.
     """
+    if not isinstance(base, presets.ReconstructionClusteringPreset):
+        raise ValueError(
+            "`preset` must be one of Reconstruction Clustering, whose settings the search knows. "
+            f"Received: {base.name!r}, a `{type(base).__name__}`."
+        )
     images, groups = data.load(base.dataset, select_split or "test", data_dir)
     if select_split is None and len(images) >= 2000:
         images, groups = images[-1000:], groups[-1000:]

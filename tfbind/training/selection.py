@@ -33,7 +33,7 @@ def regroup(model, **changes):
         **changes: Arguments of `ReconstructionClustering`, such as `num_groups`.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If the model is of another kind, or a setting is out of its range.
 
     Example:
 
@@ -42,6 +42,7 @@ def regroup(model, **changes):
     >>> tfbind.training.regroup(model, num_groups=5).num_groups
     5
     """
+    _check_kind(model)
     settings = model.get_config()
     del settings["autoencoder"]  # the same one, not a copy with fresh weights
     changed = ReconstructionClustering(model.autoencoder, **(settings | changes))
@@ -65,13 +66,14 @@ def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
         A `NumGroupsSelection`.
 
     Raises:
-        ValueError: If there is no candidate, one is not an integer >= 2, or the images do not
-            fit the model.
+        ValueError: If the model is of another kind, there is no candidate, one is not an integer
+            >= 2, or the images do not fit the model.
 
     References:
         Greff, Srivastava, Schmidhuber. Binding via Reconstruction Clustering. ICLR workshop,
         2016. https://arxiv.org/abs/1511.06418, section 4.3, "number of clusters".
     """
+    _check_kind(model)
     candidates = tuple(check_integer("candidates", k, 2) for k in candidates)
     if not candidates:
         raise ValueError("`candidates` must hold at least one number of groups. Received: none.")
@@ -84,6 +86,14 @@ def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
         bar.update(count + 1)
     best = candidates[int(np.argmax(log_likelihoods))]
     return NumGroupsSelection(candidates, tuple(log_likelihoods), best)
+
+
+def _check_kind(model):
+    if not isinstance(model, ReconstructionClustering):
+        raise ValueError(
+            "`model` must be a `ReconstructionClustering`, whose groups can be more or fewer than "
+            f"in training. Received: a `{type(model).__name__}`."
+        )
 
 
 def _mean_log_likelihood(model, images):

@@ -1,103 +1,68 @@
-"""One frozen dataclass instance per published result, small ones for tests, and our own.
-
-`get(name)` finds one, `dataclasses.replace` changes it. A preset knows its data, builds its
-compiled model and scores it; `tfbind.training.run` does the rest the same way for all.
-"""
+"""Reconstruction Clustering: the two tables of the paper, and our own with restarts."""
 
 import dataclasses
-import difflib
+import functools
 
 import keras
 import numpy as np
 
-from tfbind import data, metrics, seeds
+from tfbind import data, plots, seeds
 from tfbind._validation import check_choice, check_integer, check_number
+from tfbind.data import pipelines
 from tfbind.layers import SaltAndPepperNoise
 from tfbind.models import DenoisingAutoencoder, ReconstructionClustering
+from tfbind.training.presets._base import TrainingData
+from tfbind.training.presets._grouping import GroupingPreset
 
 _PAPER = "Greff et al., Binding via Reconstruction Clustering, arXiv:1511.06418"
-_TEST_BATCH = 250
+_PICTURED = 6  # test images in the pictures of a run
+_PICTURED_ITERATIONS = (0, 1, 2, 3, 5, 10, 20, 30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Preset:
-    """What every preset says, whatever its model.
-
-    Attributes:
-        name: What the command line calls it.
-        summary: One line for `tfbind list`.
-        dataset: Name of a set of `tfbind.data`.
-        train_split: TFDS split to train on; its last tenth validates.
-        test_split: TFDS split to score on.
-        learning_rate: Step size of plain SGD.
-        batch_size: Examples a step.
-        max_epochs: Upper limit of epochs.
-        patience: Epochs without a better validation loss after which training stops.
-        seed: Seeds weights, noise and order.
-        metric: The score's name.
-        paper_score: The paper's value of it, or None.
-        source: Where the settings and the score come from.
-    """
-
-    name: str
-    summary: str
-    dataset: str
-    train_split: str
-    test_split: str = "test[:1000]"
-    learning_rate: float
-    batch_size: int = 100
-    max_epochs: int = 500
-    patience: int = 10
-    seed: int = 1
-    metric: str = "ami"
-    paper_score: float | None = None
-    source: str = _PAPER
-
-    def __post_init__(self):
-        check_choice("dataset", self.dataset, data.NAMES)
-        check_number("learning_rate", self.learning_rate, 0, open_low=True)
-        for name in ("batch_size", "max_epochs", "patience"):
-            check_integer(name, getattr(self, name), 1)
-
-    def build(self, event_shape):
-        """Returns the compiled model for examples of `event_shape`."""
-        raise NotImplementedError
-
-    def score(self, model, images, groups, num_starts=5, verbose=0):
-        """Returns a dict of test scores."""
-        raise NotImplementedError
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ReconstructionClusteringPreset(Preset):
+class ReconstructionClusteringPreset(GroupingPreset):
     """Settings of Reconstruction Clustering around the paper's autoencoder.
+
+    The last tenth of the training images validates.
 
     Attributes:
         hidden_units: Width of the hidden layer.
         activation: "relu", "tanh" or "sigmoid".
         noise: Probability of salt and pepper.
-        num_groups: K.
         assignment: "soft" or "hard".
         num_iterations: R- and E-steps.
         num_restarts: Starts a test image gets; the likeliest counts.
     """
 
+    test_split: str = "test[:1000]"
+    max_epochs: int = 500
+    patience: int | None = 10
     hidden_units: int
     activation: str
     noise: float
-    num_groups: int
     assignment: str = "soft"
     num_iterations: int = 10
     num_restarts: int = 1
+
+    binary_images = True
 
     def __post_init__(self):
         super().__post_init__()
         check_choice("activation", self.activation, ("relu", "tanh", "sigmoid"))
         check_choice("assignment", self.assignment, ("soft", "hard"))
         check_number("noise", self.noise, 0, 1)
-        check_integer("num_groups", self.num_groups, 2)
         for name in ("hidden_units", "num_iterations", "num_restarts"):
             check_integer(name, getattr(self, name), 1)
+
+    def training_data(self, data_dir=None):
+        images, _ = data.load(self.dataset, self.train_split, data_dir)
+        images, validation = pipelines.split_validation(images)
+        held = images.astype("uint8")  # zeros and ones, in a quarter of the memory
+        return TrainingData(
+            event_shape=images.shape[1:],
+            stream=functools.partial(pipelines.epochs, held, self.batch_size, self.seed),
+            validation=(validation,),
+        )
 
     def build(self, event_shape):
         keras.utils.set_random_seed(self.seed)
@@ -118,53 +83,24 @@ class ReconstructionClusteringPreset(Preset):
         model.compile(keras.optimizers.SGD(self.learning_rate), jit_compile=True)
         return model
 
-    def score(self, model, images, groups, num_starts=5, verbose=0):
-        """Scores `num_starts` runs from fresh starting assignments, drawn for every image.
+    def figures(self, model, data_dir=None):
+        images, groups = data.load(self.dataset, self.test_split, data_dir)
+        images, groups = images[:_PICTURED], groups[:_PICTURED]
+        trace = model.trace(images)
+        return {
+            "groups.png": plots.groups_figure(images, trace, groups, _PICTURED_ITERATIONS),
+            "likelihood.png": plots.likelihood_figure(trace),
+        }
 
-        Returns:
-            A dict: `ami` (normaliser "max", as in the paper), `ami_arithmetic`, `ari`,
-            `confidence`, `log_likelihood` (nats per image), each the mean over starts of the mean
-            over images; `ami_standard_error`, that of the mean over images.
-        """
-        num_starts = check_integer("num_starts", num_starts, 1)
-        bar = keras.utils.Progbar(num_starts, unit_name="start", verbose=verbose)
-        bar.update(0)
-        starts = []
-        for start in range(1, num_starts + 1):
-            starts.append(self._score_start(model, images, groups, self.seed + 1000 * start))
-            bar.update(start)
-        per_image = {name: np.mean([row[name] for row in starts], axis=0) for name in starts[0]}
-        scores = {name: float(np.nanmean(values)) for name, values in per_image.items()}
-        spread = np.nanstd(per_image["ami"]) / np.sqrt(np.isfinite(per_image["ami"]).sum())
-        return {**scores, "ami_standard_error": float(spread)}
-
-    def _score_start(self, model, images, groups, seed):
-        """Returns a dict of scores per image, NaN where an image has no pixel to score."""
+    def _group(self, model, images, seed):
+        """Takes the likeliest of each image's starts."""
         restarts = [
-            model.predict(
-                {
-                    "image": images,
-                    "initial_assignments": model.initial_assignments(len(images), seed + restart),
-                },
-                batch_size=_TEST_BATCH,
-                verbose=0,
-            )
+            super(ReconstructionClusteringPreset, self)._group(model, images, seed + restart)
             for restart in range(model.num_restarts)
         ]
-        likelihoods = np.stack([outputs["log_likelihood"] for outputs in restarts])  # [R, n]
+        assignments, likelihoods = map(np.stack, zip(*restarts, strict=True))  # [R, n, ...]
         best = likelihoods.argmax(axis=0), np.arange(len(images))
-        assignments = np.stack([outputs["assignments"] for outputs in restarts])[best]
-        compared = (groups, assignments.argmax(axis=1), int(groups.max()), model.num_groups)
-        certainty = np.ma.masked_where(groups == 0, assignments.max(axis=1))
-        return {
-            "ami": metrics.adjusted_mutual_information(*compared).numpy(),
-            "ami_arithmetic": metrics.adjusted_mutual_information(
-                *compared, average_method="arithmetic"
-            ).numpy(),
-            "ari": metrics.adjusted_rand_index(*compared).numpy(),
-            "confidence": certainty.reshape(len(images), -1).mean(axis=1).filled(np.nan),
-            "log_likelihood": likelihoods[best],
-        }
+        return assignments[best], likelihoods[best]
 
 
 def _single(dataset, num_groups, *, paper_score, **settings):
@@ -277,7 +213,7 @@ _SINGLE = (
     ),
 )
 
-_PRESETS = (
+PRESETS = (
     *_SINGLE,
     *map(_restarts, _SINGLE),
     _multi(
@@ -343,24 +279,3 @@ _PRESETS = (
         source="made for tests",
     ),
 )
-
-
-def names():
-    """Returns the names of all presets, as a tuple."""
-    return tuple(preset.name for preset in _PRESETS)
-
-
-def get(name):
-    """Returns the preset called `name`; raises ValueError if there is none.
-
-    Example:
-
-    >>> tfbind.training.presets.get("rc-shapes").hidden_units
-    500
-    """
-    for preset in _PRESETS:
-        if preset.name == name:
-            return preset
-    close = difflib.get_close_matches(str(name), names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else " `tfbind list` shows all."
-    raise ValueError(f"`preset` must be the name of a preset. Received: preset={name!r}.{hint}")
