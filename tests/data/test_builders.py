@@ -8,11 +8,13 @@ import tensorflow_datasets as tfds
 
 from tfbind import data
 
+from .conftest import GROUPED, NUM_EXAMPLES
+
 
 class BuilderChecks:
     """Makes the data set small, and lets it find a made-up MNIST."""
 
-    SPLITS = {"train_multi": 60, "train_single": 40, "test": 30}
+    SPLITS = GROUPED
     EXAMPLE_DIR = os.path.dirname(__file__)  # nothing is downloaded: any folder will do
 
     @pytest.fixture(autouse=True)

@@ -8,10 +8,12 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tfbind import data
+from tfbind.data import _load
 
 
-def test_names_are_registered_builders():
-    assert {f"tfbind_{name}" for name in data.NAMES} <= set(tfds.list_builders())
+def test_names_are_the_registered_builders():
+    builders = {name for name in tfds.list_builders() if name.startswith("tfbind_")}
+    assert {name.split("/")[0] for name in _load._BUILDERS.values()} == builders | {"mnist"}
 
 
 def test_slices_are_parts_of_the_whole(small_dir):
@@ -45,6 +47,7 @@ def test_standard_output_stays_clean(small, tmp_path, capsys):
         ("shape", "test", r"`name` must be one of 'simple_superposition', 'shapes', .* name='sh"),
         ("shapes", "valid", r"`split` must be one of 'train_multi', .* split='valid'"),
         ("shapes", "test+", r"`split` must be one of 'train_multi', .* split=''"),
+        ("shapes20", "train_multi", r"`split` must be one of 'train', 'validation', 'test', 'sin"),
         ("simple_superposition", "train_multi", r"must be one of 'train_single', 'test'\. Rec"),
         ("shapes", "test[:0]", r"`split` must select at least one example\. .*'test\[:0\]'"),
         ("shapes", "test[20:10]", r"`split` must select at least one example\."),
@@ -58,12 +61,37 @@ def test_bad_arguments(name, split, message, small_dir):
         data.load(name, split, small_dir)
 
 
+def test_keys_say_what_comes_back(mnist_dir, digits):
+    images, labels = data.load("mnist", "test[3:]", mnist_dir, keys=("image", "label"))
+    assert (images.dtype, labels.dtype) == (np.float32, np.int32)
+    np.testing.assert_array_equal(images[..., 0], np.float32(digits["test"][3:]) / 255)
+    np.testing.assert_array_equal(labels, np.arange(3, len(digits["test"])) % 10)
+    (only,) = data.load("mnist", "test[3:]", mnist_dir, keys=["label"])
+    np.testing.assert_array_equal(only, labels)
+    labels_first = data.load("mnist", "test[3:]", mnist_dir, keys=("label", "image"))
+    np.testing.assert_array_equal(labels_first[1], images)
+
+
+@pytest.mark.parametrize("keys", [("image", "groups"), ("labels",), "image"])
+@pytest.mark.parametrize("name", ["mnist", "digits"])
+def test_keys_that_the_set_has_not(name, keys, tmp_path):
+    message = f"`keys` must be a tuple of features of '{name}', which has 'image', 'label'. Rec"
+    with pytest.raises(ValueError, match=message):
+        data.load(name, "test", tmp_path, keys)
+    assert os.listdir(tmp_path) == []  # said before any work
+
+
+def test_mnist_says_which_splits_it_has(mnist_dir):
+    with pytest.raises(ValueError, match=r"must be one of 'train', 'test'\. .*split='validation'"):
+        data.load("mnist", "validation", mnist_dir, keys=("image", "label"))
+
+
 def test_split_of_the_wrong_type(small_dir):
     with pytest.raises(TypeError, match=r"`split` must be a string\. Received: split=3\."):
         data.load("shapes", 3, small_dir)
 
 
-@pytest.mark.parametrize("name", ["mnist_shape", "multi_mnist"])
+@pytest.mark.parametrize("name", ["mnist_shape", "multi_mnist", "textured_mnist_2", "mnist"])
 def test_no_mnist(name, tmp_path, monkeypatch):
     def no_network(url, timeout):
         raise urllib.error.URLError("no network")
@@ -71,9 +99,10 @@ def test_no_mnist(name, tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     message = rf"needs MNIST, which is not in {tmp_path}.*no network.*copy a prepared `mnist`"
     with pytest.raises(ValueError, match=message):
-        data.load(name, "test", tmp_path)
-    with pytest.raises(ValueError, match=message):
-        tfds.load(f"tfbind_{name}", data_dir=tmp_path)
+        data.load(name, "test", tmp_path, keys=("image",))
+    if name != "mnist":  # TFDS' own
+        with pytest.raises(ValueError, match=message):
+            tfds.load(_load._BUILDERS[name], data_dir=tmp_path)
     assert os.listdir(tmp_path) == []
 
 
