@@ -55,6 +55,7 @@ class Ladder(keras.layers.Layer):
     Example:
 
     >>> ladder = tfbind.layers.Ladder((4, 8, 3), noise=0.3)
+    >>> ladder.build()
     >>> images = np.eye(4, dtype="float32")
     >>> noisy = ladder.encode(images, seed=tfbind.seeds.fold(0))
     >>> [layer.shape[-1] for layer in ladder.decode(noisy)]
@@ -112,13 +113,16 @@ class Ladder(keras.layers.Layer):
         }
         self.biases = {
             layer: self.add_weight(
-                shape=(self.units[layer],), initializer="zeros", name=f"bias_{layer}"
+                autocast=False,
+                shape=(self.units[layer],),
+                initializer="zeros",
+                name=f"bias_{layer}",
             )
             for layer in encoded
         }
         if self.top_gain:
             self.gain = self.add_weight(
-                shape=(self.units[self.top],), initializer="ones", name="gain"
+                autocast=False, shape=(self.units[self.top],), initializer="ones", name="gain"
             )
         self.decoder_kernels = {
             layer: self._kernel("decoder", layer + 1, layer)
@@ -127,6 +131,7 @@ class Ladder(keras.layers.Layer):
         }
         self.combinators = {
             layer: self.add_weight(
+                autocast=False,
                 shape=(10, self.units[layer]),
                 initializer=lambda shape, dtype: tf.broadcast_to(
                     tf.constant(_COMBINATOR_START, dtype), shape
@@ -143,6 +148,7 @@ class Ladder(keras.layers.Layer):
     def _kernel(self, name, below, above):
         fan_in, fan_out = self.units[below], self.units[above]
         return self.add_weight(
+            autocast=False,
             shape=(fan_in, fan_out),
             initializer=keras.initializers.RandomNormal(stddev=fan_in**-0.5),
             name=f"{name}_kernel_{above}",

@@ -25,7 +25,8 @@ class Standardization(keras.layers.Layer):
         index: Integer, which pass this is.
         population: Whether to use the population statistics instead of the batch's own.
         update: Whether to move the population statistics towards the batch's own, the variance
-            with Bessel's correction.
+            with Bessel's correction; or "average", to keep them the plain average of all batches,
+            however many.
 
     Returns:
         float32, the shape of `inputs`.
@@ -42,7 +43,7 @@ class Standardization(keras.layers.Layer):
     """
 
     def __init__(self, kind="batch", *, num_passes=1, epsilon=1e-10, momentum=0.99, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.kind = check_choice("kind", kind, ("batch", "layer"))
         self.num_passes = check_integer("num_passes", num_passes, 1)
         self.epsilon = check_number("epsilon", epsilon, 0, open_low=True)
@@ -51,10 +52,14 @@ class Standardization(keras.layers.Layer):
     def build(self, input_shape):
         if self.kind == "batch":
             shape = (self.num_passes, input_shape[-1])
-            self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False)
-            self.variance = self.add_weight(shape=shape, initializer="ones", trainable=False)
+            self.mean = self.add_weight(
+                autocast=False, shape=shape, initializer="zeros", trainable=False
+            )
+            self.variance = self.add_weight(
+                autocast=False, shape=shape, initializer="ones", trainable=False
+            )
             self.count = self.add_weight(
-                shape=(self.num_passes,), initializer="zeros", trainable=False
+                autocast=False, shape=(self.num_passes,), initializer="zeros", trainable=False
             )
 
     def reset(self):
@@ -77,18 +82,20 @@ class Standardization(keras.layers.Layer):
         else:
             mean, variance = self.moments(inputs)
             if update and self.kind == "batch":
-                self._update(index, inputs, mean, variance)
+                self._update(index, inputs, mean, variance, update == "average")
         return (inputs - mean) * tf.math.rsqrt(variance + self.epsilon), mean, variance
 
-    def _update(self, index, inputs, mean, variance):
+    def _update(self, index, inputs, mean, variance, plain):
         rows = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         unbiased = variance * rows / tf.maximum(rows - 1.0, 1.0)
-        rate = tf.maximum(1.0 / (self.count[index] + 1.0), 1.0 - self.momentum)
+        least = 0.0 if plain else 1.0 - self.momentum
+        rate = tf.maximum(1.0 / (self.count[index] + 1.0), least)
         this = tf.one_hot(index, self.num_passes)[:, None]
         self.count.assign_add(this[:, 0])
+        rate *= this
         for population, batch in ((self.mean, mean), (self.variance, unbiased)):
-            batch = tf.reshape(batch, [1, -1])
-            population.assign_add(this * rate * (batch - population))
+            # Not `+= rate * (batch - population)`, which rounds a tiny variance to the size of 1
+            population.assign((1.0 - rate) * population + rate * tf.reshape(batch, [1, -1]))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -149,6 +149,11 @@ class LadderNetwork(EventModel):
 
         In evaluation it is the cross-entropy of the clean path.
         """
+        needed = ("image", "label", "unlabeled_image") if training else ("image", "label")
+        for key in needed:
+            if not isinstance(x, dict) or key not in x:
+                received = ", ".join(map(repr, x)) if isinstance(x, dict) else "images alone"
+                raise ValueError(f"`x` must have the key {key!r} too. Received: {received}.")
         if not training:
             log_p = tf.math.log(y_pred["probabilities"] + _EPSILON)
             return _cross_entropy(x["label"], log_p, sample_weight)
@@ -189,7 +194,7 @@ class LadderNetwork(EventModel):
 
         @tf.function(jit_compile=True)
         def update(images):
-            self.ladder.encode(self._flat(images), update=True)
+            self.ladder.encode(self._flat(images), update="average")
 
         for batch in x:
             update(batch["image"] if isinstance(batch, dict) else batch)

@@ -46,7 +46,7 @@ class Tagger(GroupingModel):
             deviation.
         initial_mean: Float, z before the first iteration.
         normalization: "batch", as in the authors' code, or "layer", as in the paper's starred
-            rows.
+            rows; that leaves z and the logits of m, which have no units in common, as they are.
         combinator: Of the ladder, "gauss" or "gauss_stable_v"; None for the authors' choice,
             "gauss" if binary and "gauss_stable_v" if Gaussian.
         num_classes: Integer, or None for no classes. The top layer then has one unit a class and
@@ -175,27 +175,41 @@ class Tagger(GroupingModel):
         pixels, elements = self.num_pixels, self.num_pixels * self.num_channels
         fan_in = 2 * elements + 2 * pixels
         self.hidden_kernel = self._kernel("hidden_kernel", fan_in, hidden)  # W_h
-        self.hidden_bias = self.add_weight(shape=(hidden,), initializer="zeros", name="hidden_bias")
+        self.hidden_bias = self.add_weight(
+            autocast=False, shape=(hidden,), initializer="zeros", name="hidden_bias"
+        )
         self.ladder.build((None, hidden))
         self.mean_kernel = self._kernel("mean_kernel", hidden, elements)  # W_zu
-        self.mean_gain = self.add_weight(shape=(elements,), initializer="ones", name="mean_gain")
-        self.mean_bias = self.add_weight(shape=(elements,), initializer="zeros", name="mean_bias")
+        self.mean_gain = self.add_weight(
+            autocast=False, shape=(elements,), initializer="ones", name="mean_gain"
+        )
+        self.mean_bias = self.add_weight(
+            autocast=False, shape=(elements,), initializer="zeros", name="mean_bias"
+        )
         self.assignment_kernel = self._kernel("assignment_kernel", hidden, pixels)  # W_mu
-        self.assignment_gain = self.add_weight(shape=(), initializer="ones", name="assignment_gain")
+        self.assignment_gain = self.add_weight(
+            autocast=False, shape=(), initializer="ones", name="assignment_gain"
+        )
+        widths = {"hidden": hidden}
+        if self.normalization == "batch":
+            # Not over the pixels of one mask or mean, which it would tie to each other.
+            widths |= {"means": elements, "assignments": pixels}
         self.standardizations = {}
-        for name, width in (("hidden", hidden), ("means", elements), ("assignments", pixels)):
+        for name, width in widths.items():
             layer = Standardization(self.normalization, num_passes=self.inference_iterations)
             layer.build((None, width))
             self.standardizations[name] = layer
         if not self.binary:
             self.untransformed_variance = self.add_weight(
-                shape=(), initializer="ones", name="untransformed_variance"
+                autocast=False, shape=(), initializer="ones", name="untransformed_variance"
             )
         self.built = True
 
     def _kernel(self, name, fan_in, fan_out):
         initializer = keras.initializers.RandomNormal(stddev=fan_in**-0.5)
-        return self.add_weight(shape=(fan_in, fan_out), initializer=initializer, name=name)
+        return self.add_weight(
+            autocast=False, shape=(fan_in, fan_out), initializer=initializer, name=name
+        )
 
     def _draw_start(self, random, shape):
         noise = np.exp(random.standard_normal(shape))
@@ -254,7 +268,6 @@ class Tagger(GroupingModel):
             state: `TaggerState`.
             **statistics: `index`, `population` and `update` of `Standardization`.
         """
-        standardize = self.standardizations
         dtype = self.compute_dtype
         rows = tf.shape(noisy)[0] * self.num_groups
         seen = (
@@ -265,13 +278,15 @@ class Tagger(GroupingModel):
         )
         seen = tf.concat([tf.reshape(part, [rows, _size(part)]) for part in seen], axis=1)
         hidden = linear(seen, self.hidden_kernel, dtype)
-        hidden = tf.nn.relu(standardize["hidden"](hidden, **statistics) + self.hidden_bias)
+        hidden = self._standardize("hidden", hidden, statistics)
+        hidden = tf.nn.relu(hidden + self.hidden_bias)
         encoding = self.ladder.encode(hidden, **statistics)
         estimate = self.ladder.decode(encoding, **statistics)[0]
         means = linear(estimate, self.mean_kernel, dtype)
-        means = self.mean_gain * standardize["means"](means, **statistics) + self.mean_bias
+        means = self._standardize("means", means, statistics)
+        means = self.mean_gain * means + self.mean_bias
         logits = linear(estimate, self.assignment_kernel, dtype)
-        logits = self.assignment_gain * standardize["assignments"](logits, **statistics)
+        logits = self.assignment_gain * self._standardize("assignments", logits, statistics)
         fed = tf.reshape(means, tf.shape(state.means))
         return TaggerState(
             means=tf.sigmoid(fed) if self.binary else fed,
@@ -279,6 +294,11 @@ class Tagger(GroupingModel):
             assignments=tf.nn.softmax(tf.reshape(logits, tf.shape(state.assignments)), axis=1),
             top=tf.reshape(encoding.logits, tf.shape(state.top)),
         )
+
+    def _standardize(self, name, values, statistics):
+        if name not in self.standardizations:
+            return values
+        return self.standardizations[name](values, **statistics)
 
     def iterate(self, noisy, assignments, num_iterations, **statistics):
         """Runs `num_iterations` steps; returns all states, the start first."""
@@ -360,7 +380,7 @@ class Tagger(GroupingModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean cost of all iterations; `y`, the true groups, is for the metrics only."""
-        labelled = isinstance(x, dict) and "label" in x
+        labelled = self.num_classes is not None and isinstance(x, dict) and "label" in x
         images = x.get("unlabeled_image", x["image"]) if isinstance(x, dict) else x
         seed = self.step_seed(self.seed, training)
         images = self._pixels(images)
@@ -395,7 +415,8 @@ class Tagger(GroupingModel):
             self.confidence.update_state(y, y_pred["assignments"])
             self.mean_log_likelihood.update_state(y_pred["log_likelihood"])
             names += ["ami", "ari", "confidence", "log_likelihood"]
-        if isinstance(x, dict) and "label" in x and "unlabeled_image" not in x:
+        labelled = self.num_classes is not None and isinstance(x, dict) and "label" in x
+        if labelled and "unlabeled_image" not in x:
             self.set_error.update_state(metrics.set_error(x["label"], y_pred["probabilities"]))
             names.append("error")
         results = self.get_metrics_result()
