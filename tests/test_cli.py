@@ -1,8 +1,11 @@
 """Every verb of the command line on a small run, and one sentence for everything bad."""
 
+import csv
 import dataclasses
 import json
+import re
 import shutil
+import types
 import urllib.error
 
 import numpy as np
@@ -10,7 +13,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner
 
-from tfbind import _image_files, cli, data, plots, quickstart, training
+from tfbind import _console, _image_files, cli, data, plots, quickstart, training
 
 SIZE = 8  # pixels; of the images of rc-tiny
 
@@ -159,6 +162,113 @@ def test_pictures_are_read_by_brightness(run, images, tmp_path):
     assert read.all()
 
 
+@pytest.fixture
+def classifier(monkeypatch):
+    """A run of a model that tells a bright image from a dark one, as the verbs see it."""
+
+    def predict(images, **kwargs):
+        light = images.mean(axis=(1, 2, 3))
+        return {"probabilities": np.stack([1 - light, light], axis=1)}
+
+    model = types.SimpleNamespace(
+        event_shape=(2, 2, 1),
+        value_range=(0.0, 1.0),
+        predict=predict,
+        serving_endpoints=lambda: {
+            "serving_default": types.SimpleNamespace(outputs={"probabilities": ""})
+        },
+    )
+    preset = types.SimpleNamespace(binary_images=False)
+    monkeypatch.setattr(training, "load", lambda run: (model, preset))
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """Paths of a picture at a brightness of 0.2 and of an array of two at 0.9 and 0.4."""
+    PIL.Image.fromarray(np.full((2, 2), 51, "uint8")).save(tmp_path / "dark.png")
+    np.save(tmp_path / "two.npy", np.full((2, 2, 2), [[[0.9]], [[0.4]]]))
+    return tmp_path / "dark.png", tmp_path / "two.npy"
+
+
+def test_cluster_writes_labels_of_grey_images(classifier, greys, tmp_path):
+    rows = succeed_json("cluster", "run", *greys, "--out", tmp_path / "new" / "labels.csv")
+    assert [(row["image"], row["label"]) for row in rows] == [
+        ("dark", 0),
+        ("two-0", 1),
+        ("two-1", 0),
+    ]
+    np.testing.assert_allclose([row["probability"] for row in rows], [0.8, 0.9, 0.6], atol=1e-6)
+    with open(tmp_path / "new" / "labels.csv", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [{key: str(value) for key, value in row.items()} for row in rows] == written
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["labels.csv"]
+    text = succeed("cluster", "run", *greys)
+    assert text.splitlines()[2].split() == ["two-0", "1", "0.900"]
+
+
+def test_runs_of_another_kind_are_refused(run, scene, classifier, greys, tmp_path, monkeypatch):
+    sentence = "`run` must be of a model that groups the parts of an image. Received: 'run', a "
+    for verb in ("group", "select"):
+        assert sentence in fail(verb, "run", greys[0], "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    sentence = "`run` must be of a model that gives an image one of several classes. Received: "
+    assert f"{sentence}{str(run)!r}, a ReconstructionClustering, " in fail("cluster", run, scene)
+
+
+def test_pictures_for_a_run_on_vectors(classifier, greys):
+    model, _ = training.load("run")
+    model.event_shape = (4,)
+    assert "must be a .npy file, since the examples of" in fail("cluster", "run", greys[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    number: float = 0.5
+    count: int = 3
+    patience: int | None = 3
+    switch: bool = True
+    sizes: tuple = (5, 4)
+    label: str = "a"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("number=1", Settings(number=1.0)),
+        ("number=1e-3", Settings(number=0.001)),
+        ("count=-4", Settings(count=-4)),
+        ("patience=7", Settings(patience=7)),
+        ("patience=None", Settings(patience=None)),
+        ("switch=False", Settings(switch=False)),
+        ("sizes=100,50", Settings(sizes=(100, 50))),
+        ("label=5", Settings(label="5")),
+        ("label=b=c", Settings(label="b=c")),
+    ],
+)
+def test_settings_are_read_by_their_type(change, expected):
+    assert _console.with_changes(Settings(), [change]) == expected
+    assert type(_console.with_changes(Settings(), ["number=1"]).number) is float
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("count=1.5", "an integer"),
+        ("count=None", "an integer"),
+        ("number=x", "a number"),
+        ("patience=soon", "an integer or None"),
+        ("switch=0", "True or False"),
+        ("sizes=100", "values with commas between them"),
+    ],
+)
+def test_settings_of_another_type(change, what):
+    name, _, value = change.partition("=")
+    sentence = f"`--set {name}` must be {what}. Received: {name}={value!r}."
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        _console.with_changes(Settings(), [change])
+
+
 def test_select_writes_a_plot(run, scene, data_dir, tmp_path):
     options = ("--data-dir", data_dir, "--max-groups", 3, "--out", tmp_path / "plot.png")
     found = succeed_json("select", run, *options)
@@ -191,6 +301,22 @@ def test_serve_passes_its_options_on(monkeypatch, tmp_path):
     succeed("serve", tmp_path, "--port", 1, "--rest-port", 2, "--name", "x")
     succeed("serve", tmp_path)
     assert calls == [(tmp_path, 1, 2, "x"), (tmp_path, 8500, 8501, None)]
+
+
+def test_search_of_another_system(monkeypatch):
+    other = training.presets.Preset(
+        name="other",
+        summary="",
+        dataset="shapes",
+        train_split="train",
+        learning_rate=0.1,
+        max_epochs=1,
+        metric="error",
+        source="",
+    )
+    monkeypatch.setattr(training.presets, "get", lambda name: other)
+    line = fail("search", "other")
+    assert "must be one of Reconstruction Clustering, whose settings the search knows" in line
 
 
 def test_search_prints_the_best_first(monkeypatch, tmp_path):

@@ -1,11 +1,14 @@
 """What the verbs of the command line share: errors, a quiet TensorFlow, tables, progress."""
 
+import ast
 import contextlib
 import dataclasses
 import json
 import os
 import sys
 import tempfile
+import types
+import typing
 
 import click
 
@@ -16,6 +19,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # What a preset says about itself rather than about the training.
 _LABELS = ("name", "summary", "metric", "paper_score", "source")
+
+# What `--set` calls the types of settings.
+_KINDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "True or False",
+    tuple: "values with commas between them",
+    type(None): "None",
+}
 
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 
@@ -75,18 +87,40 @@ def progress():
 
 
 def with_changes(preset, changes):
-    """Returns a preset with settings changed by texts such as "noise=0.3"."""
-    names = [field.name for field in dataclasses.fields(preset) if field.name not in _LABELS]
+    """Returns a preset with settings changed by texts such as "noise=0.3" or "units=500,250"."""
+    fields = {field.name: field for field in dataclasses.fields(preset)}
+    names = [name for name in fields if name not in _LABELS]
     values = {}
     for change in changes:
         name, _, text = change.partition("=")
-        kind = type(getattr(preset, check_choice("--set", name, names)))
-        try:
-            values[name] = kind(text)
-        except ValueError as error:
-            what = {int: "an integer", float: "a number"}[kind]
-            raise ValueError(f"`--set {name}` must be {what}. Received: {change!r}.") from error
+        check_choice("--set", name, names)
+        values[name] = _value(name, text, fields[name].type)
     return dataclasses.replace(preset, **values)
+
+
+def _value(name, text, kind):
+    """Reads a text as a value of a type or of one of a union of types."""
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    kinds = [typing.get_origin(kind) or kind for kind in kinds]  # tuple, of tuple[int, ...]
+    with contextlib.suppress(ValueError, SyntaxError):
+        value = ast.literal_eval(text)
+        value = float(value) if type(value) is int and int not in kinds else value
+        if type(value) in kinds:
+            return value
+    if str in kinds:
+        return text
+    what = " or ".join(_KINDS[kind] for kind in kinds)
+    raise ValueError(f"`--set {name}` must be {what}. Received: {name}={text!r}.")
+
+
+def check_output(run, model, output, task):
+    """Raises unless a run's model has `output`, that is, does `task`."""
+    outputs = model.serving_endpoints()["serving_default"].outputs
+    if output not in outputs:
+        raise ValueError(
+            f"`run` must be of a model that {task}. Received: {str(run)!r}, a "
+            f"{type(model).__name__}, which gives {', '.join(outputs)}."
+        )
 
 
 def show(result, as_json, text):

@@ -1,5 +1,6 @@
-"""The user's own pictures and arrays: read for a model, and written with their groups."""
+"""The user's own pictures and arrays: read for a model, and what it finds in them written."""
 
+import csv
 import pathlib
 
 import numpy as np
@@ -19,7 +20,7 @@ def read(paths, model, threshold=0.5, invert=False):
         paths: Pictures of the model's height and width, or .npy files of one image or several.
         model: A model with `event_shape` and `value_range`.
         threshold: For a model of binary data, the brightness in [0, 1] above which a pixel of a
-            picture is set. Arrays are taken as they are.
+            picture is set; None takes its brightness as it is. Arrays are taken as they are.
         invert: Whether pictures show dark objects on a light ground.
 
     Returns:
@@ -81,6 +82,16 @@ def write(folder, name, image, assignments):
     return {key: str(path) for key, path in files.items()}
 
 
+def write_labels(path, rows):
+    """Writes a CSV file of `rows`, dicts with the same keys, as a whole."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _files.replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def _read_array(path, model):
     """Returns `[n, H, W, C]`; one image and images without channels are welcome."""
     try:
@@ -95,6 +106,11 @@ def _read_array(path, model):
 
 def _read_picture(path, model, threshold, invert):
     """Returns float32 `[1, H, W, C]` in [0, 1]."""
+    if len(model.event_shape) != 3:
+        raise ValueError(
+            f"`{path}` must be a .npy file, since the examples of this run are no images but have "
+            f"shape {model.event_shape}. Received: a file of another kind."
+        )
     height, width, num_channels = model.event_shape
     try:
         with PIL.Image.open(path) as picture:
@@ -113,7 +129,7 @@ def _read_picture(path, model, threshold, invert):
             f"Received: {array.shape[0]} high, {array.shape[1]} wide; resize it first."
         )
     array = (1 - array if invert else array).reshape(1, height, width, -1)
-    if model.value_range != (0.0, 1.0):
+    if threshold is None:
         return array
     binary = (array > threshold).astype("float32")
     if not binary.any():

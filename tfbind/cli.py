@@ -12,13 +12,23 @@ from tfbind import _console
 
 _PATH = click.Path(path_type=pathlib.Path)
 _FILE = click.Path(path_type=pathlib.Path, exists=True, dir_okay=False)
-_PICTURED = 6  # test images in the pictures of a run
-_ITERATIONS = (0, 1, 2, 3, 5, 10, 20, 30)
+
+_GROUPS = "groups the parts of an image"  # what a model does that is asked for it
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _data_dir = click.option("--data-dir", help="Folder of TFDS data sets.  [default: TFDS' own]")
 _run = click.argument("run", type=_PATH)
 _artifact = click.argument("artifact", type=_PATH)
+
+
+def _regrouping(command):
+    """Adds the options of verbs that may use a model otherwise than it was trained."""
+    for option in (
+        click.option("--iterations", type=int, help="Iterations.  [default: the run's]"),
+        click.option("--num-groups", type=int, help="Groups to find.  [default: the run's]"),
+    ):
+        command = option(command)
+    return command
 
 
 def _reading_images(command):
@@ -86,19 +96,25 @@ def train(preset, run, data_dir, seed, changes, as_json):
     A training that was interrupted there goes on to the weights it would have had.
     """
     _console.load_tensorflow()
-    from tfbind import training
+    from tfbind import plots, training
 
     changes = changes if seed is None else (*changes, f"seed={seed}")
     preset = _console.with_changes(training.presets.get(preset), changes)
     run = run or pathlib.Path("runs") / preset.name
     with _console.progress():
         model = training.train(preset, run, data_dir)
-        pictures = _draw(model, preset, data_dir, run)
+        figures = preset.figures(model, data_dir)
+    for name, figure in figures.items():
+        plots.save(figure, run / name)
     notes = json.loads((run / "metrics.json").read_text())
+    if "best_epoch" in notes:
+        kept = f"the best was {notes['best_epoch']}, validation loss {notes['val_loss']:.4g}"
+    else:
+        kept = f"the loss of the last was {notes['loss']:.4g}"
+    pictures = f" with {', '.join(figures)}" if figures else ""
     text = (
-        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; the best was "
-        f"{notes['best_epoch']}, validation loss {notes['val_loss']:.4g} nats per example.\n"
-        f"Wrote {run} with {', '.join(path.name for path in pictures)}.\n"
+        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
+        f"Wrote {run}{pictures}.\n"
         f"Next: tfbind evaluate {run}"
     )
     _console.show({"run": str(run), "preset": preset.name, **notes}, as_json, text)
@@ -107,15 +123,18 @@ def train(preset, run, data_dir, seed, changes, as_json):
 @main.command()
 @_run
 @click.option("--starts", default=5, show_default=True, help="Fresh starts to average over.")
+@click.option("--split", help="TFDS split to score on.  [default: the run's]")
+@_regrouping
 @_data_dir
 @_as_json
-def evaluate(run, starts, data_dir, as_json):
+def evaluate(run, starts, split, num_groups, iterations, data_dir, as_json):
     """Score a run on its test data, beside the paper."""
     _console.load_tensorflow()
     from tfbind import training
 
+    changes = {"num_groups": num_groups, "num_iterations": iterations}
     with _console.progress():
-        scores = training.evaluate(run, data_dir, starts, verbose=1)
+        scores = training.evaluate(run, data_dir, starts, verbose=1, split=split, **changes)
     preset = json.loads((run / "preset.json").read_text())
     paper = {preset["metric"]: preset["paper_score"]}
     rows = [(name, _number(value), _number(paper.get(name))) for name, value in scores.items()]
@@ -127,11 +146,11 @@ def evaluate(run, starts, data_dir, as_json):
 @_run
 @click.argument("images", type=_FILE, nargs=-1, required=True)
 @click.option("--out", type=_PATH, default="groups", show_default=True, help="Folder to write to.")
-@click.option("--num-groups", type=int, help="Groups to find.  [default: the run's]")
-@click.option("--iterations", type=int, help="Iterations.  [default: the run's]")
+@_regrouping
 @_reading_images
+@_data_dir
 @_as_json
-def group(run, images, out, num_groups, iterations, threshold, invert, as_json):
+def group(run, images, out, num_groups, iterations, threshold, invert, data_dir, as_json):
     """Find the groups in IMAGES.
 
     They are pictures of the run's height and width, or .npy arrays [H, W] or [n, H, W] with
@@ -142,13 +161,11 @@ def group(run, images, out, num_groups, iterations, threshold, invert, as_json):
     _console.load_tensorflow()
     from tfbind import _image_files, training
 
-    model, _ = training.load(run)
-    changes = {"num_groups": num_groups, "num_iterations": iterations}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    model = training.regroup(model, **changes) if changes else model
+    model, preset = training.load(run, data_dir, num_groups=num_groups, num_iterations=iterations)
+    _console.check_output(run, model, "assignments", _GROUPS)
+    threshold = threshold if preset.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
-    with _console.progress():
-        outputs = model.predict(arrays, batch_size=250, verbose=1 if len(arrays) > 250 else 0)
+    outputs = _predict(model, arrays)
     out.mkdir(parents=True, exist_ok=True)
     result = [
         {
@@ -169,6 +186,36 @@ def group(run, images, out, num_groups, iterations, threshold, invert, as_json):
 
 @main.command()
 @_run
+@click.argument("images", type=_FILE, nargs=-1, required=True)
+@click.option("--out", type=_PATH, help="CSV file to write the labels to.")
+@_reading_images
+@_as_json
+def cluster(run, images, out, threshold, invert, as_json):
+    """Find the class of each of IMAGES.
+
+    They are pictures or .npy arrays, as for `tfbind group`. Labels are the numbers of the classes,
+    from 0; the probability is the one that the run's model gives to its label.
+    """
+    _console.load_tensorflow()
+    from tfbind import _image_files, training
+
+    model, preset = training.load(run)
+    _console.check_output(run, model, "probabilities", "gives an image one of several classes")
+    threshold = threshold if preset.binary_images else None
+    names, arrays = _image_files.read(images, model, threshold, invert)
+    probabilities = _predict(model, arrays)["probabilities"]
+    result = [
+        {"image": name, "label": int(row.argmax()), "probability": float(row.max())}
+        for name, row in zip(names, probabilities, strict=True)
+    ]
+    if out is not None:
+        _image_files.write_labels(out, result)
+    rows = [(row["image"], str(row["label"]), f"{row['probability']:.3f}") for row in result]
+    _console.show(result, as_json, _console.table(("image", "label", "probability"), rows))
+
+
+@main.command()
+@_run
 @click.argument("images", type=_FILE, nargs=-1)
 @click.option("--max-groups", type=int, default=8, show_default=True, help="Largest K to try.")
 @click.option("--out", type=_PATH, help="Plot to write.  [default: RUN/num_groups.png]")
@@ -184,6 +231,8 @@ def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
     from tfbind import _image_files, data, plots, training
 
     model, preset = training.load(run)
+    _console.check_output(run, model, "assignments", _GROUPS)
+    threshold = threshold if preset.binary_images else None
     with _console.progress():
         if images:
             _, arrays = _image_files.read(images, model, threshold, invert)
@@ -327,20 +376,9 @@ def quickstart(out, data_dir):
     steps.run(out, data_dir)
 
 
-def _draw(model, preset, data_dir, run):
-    """Writes the pictures of a run, of a few test images; returns their paths."""
-    from tfbind import data, plots
-
-    images, groups = data.load(preset.dataset, preset.test_split, data_dir)
-    images, groups = images[:_PICTURED], groups[:_PICTURED]
-    trace = model.trace(images)
-    figures = {
-        run / "groups.png": plots.groups_figure(images, trace, groups, _ITERATIONS),
-        run / "likelihood.png": plots.likelihood_figure(trace),
-    }
-    for path, figure in figures.items():
-        plots.save(figure, path)
-    return list(figures)
+def _predict(model, arrays):
+    with _console.progress():
+        return model.predict(arrays, batch_size=250, verbose=1 if len(arrays) > 250 else 0)
 
 
 def _score(metric, value):

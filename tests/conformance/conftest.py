@@ -10,10 +10,10 @@ def pytest_generate_tests(metafunc):
     names = metafunc.fixturenames
     if "event_shape" in names:
         cases = [(entry, shape) for entry in REGISTRY for shape in entry.event_shapes]
-        ids = [f"{entry.model.__name__}-{'x'.join(map(str, shape))}" for entry, shape in cases]
+        ids = [f"{entry.name}-{'x'.join(map(str, shape))}" for entry, shape in cases]
         metafunc.parametrize(("entry", "event_shape"), cases, ids=ids)
     elif "entry" in names:
-        ids = [entry.model.__name__ for entry in REGISTRY]
+        ids = [entry.name for entry in REGISTRY]
         metafunc.parametrize("entry", REGISTRY, ids=ids, scope="module")
 
 

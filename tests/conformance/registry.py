@@ -1,4 +1,12 @@
-"""One entry a public model: what the shared tests of this folder need to know about it."""
+"""One entry a public model: what the shared tests of this folder need to know about it.
+
+To add one, append an `Entry` to `REGISTRY` that makes a model of a few hundred weights, with data
+on which 12 epochs of 32 examples in batches of 8 bring the loss down by a fifth. What `call` takes
+is one array or a dict of arrays. `fit` and `evaluate` get keyword arguments, whose `x` may be a
+dict: `_semi_supervised` makes that of a semi-supervised classifier (`image`, `label` and, as long
+as the number of rows says, `unlabeled_image`), and `_semi_supervised_stream` its endless dataset. A
+model whose keys depend on its settings gets an entry for each, with a `variant` to tell them apart.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,6 +16,7 @@ import numpy as np
 
 from tfbind import layers, models
 from tfbind.data import pipelines
+from tfbind.models.untapped_vae import UntappedVAE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,13 +28,16 @@ class Entry:
         make: Event shape -> a small model, not compiled, whose seeds all come from
             `keras.utils.set_random_seed`.
         compile: Model, `jit_compile` -> None; compiles the model.
+        variant: Tells several entries of one model apart.
         event_shapes: Shapes of an example to try. All tests try the first, cheap tests all.
         inputs: Event shape, number of rows -> what `call` takes, one array or a dict of arrays.
-        fit_arguments: Event shape, number of rows -> arguments of `fit`, as a dict.
+        fit_arguments: Event shape, number of rows, which make the steps -> arguments of `fit`, as
+            a dict.
         evaluate_arguments: The same for `evaluate`.
         stream: Event shape, initial epoch -> endless `tf.data.Dataset` for `fit`, and the number
             of steps in an epoch.
         output_keys: What `call` returns.
+        fit_keys: What `fit` logs.
         evaluate_keys: What `evaluate` returns.
         num_weights: Number of scalars in the weights, for the first event shape.
     """
@@ -41,6 +53,13 @@ class Entry:
     output_keys: set
     evaluate_keys: set
     num_weights: int
+    fit_keys: frozenset = frozenset({"loss"})
+    variant: str = ""
+
+    @property
+    def name(self):
+        """What the tests are called after."""
+        return "-".join(filter(None, (self.model.__name__, self.variant)))
 
 
 def missing(names, entries):
@@ -66,6 +85,26 @@ def _stream(event_shape, initial_epoch):
     return pipelines.epochs(_images(event_shape, 32), 8, seed=3, initial_epoch=initial_epoch)
 
 
+def _semi_supervised(event_shape, num_rows, num_classes=2):
+    """Returns a dict batch: fewer labelled images than unlabelled, whose class is one of bars."""
+    patterns = _images(event_shape, num_classes, seed=2)
+    labels = np.random.default_rng(3).integers(0, num_classes, num_rows).astype("int32")
+    flips = np.random.default_rng(4).random((num_rows, *event_shape)) < 0.1
+    images = np.where(flips, 1 - patterns[labels], patterns[labels])
+    num_labeled = max(2, num_rows // 2)
+    return {
+        "image": images[:num_labeled],
+        "label": labels[:num_labeled],
+        "unlabeled_image": images,
+    }
+
+
+def _semi_supervised_stream(event_shape, initial_epoch):
+    x = _semi_supervised(event_shape, 32)
+    arrays = (x["image"], x["label"], x["unlabeled_image"])
+    return pipelines.semi_supervised_epochs(*arrays, 8, seed=3, initial_epoch=initial_epoch)
+
+
 def _autoencoder(event_shape):
     return models.DenoisingAutoencoder(
         event_shape,
@@ -80,6 +119,88 @@ def _compile_with_adam(model, jit_compile):
 
 
 _EVENT_SHAPES = ((8, 8, 1), (5, 6, 3), (12,), (6, 4))
+
+_GROUPED = {"assignments", "reconstructions", "log_likelihood", "confidence"}
+
+
+def _labelled(event_shape, num_rows):
+    x = _semi_supervised(event_shape, 2 * num_rows)
+    return {key: x[key] for key in ("image", "label")}
+
+
+def _tagger(event_shape, units=(12, 8), **settings):
+    return models.Tagger(event_shape, 3, 2, inference_iterations=3, units=units, **settings)
+
+
+def _tagger_weights(*upper, first=12, pixels=64):
+    """Returns the number of weights of a layer-normalised binary `_tagger` on 64 pixels."""
+    units = (first, *upper)
+    pairs = list(zip(units[:-1], units[1:], strict=True))
+    ladder = 2 * sum(a * b for a, b in pairs) + sum(upper) + 10 * sum(units) + units[-1]
+    return (4 * pixels * first + first) + 2 * first * pixels + 2 * pixels + 1 + ladder
+
+
+def _tagger_entry(variant, **settings):
+    batch = settings["normalization"] == "batch"
+    # mean, variance and a counter for each of three passes, and the learned variance
+    widths = [12, 64, 64, 8, 12, 8]
+    return Entry(
+        model=models.Tagger,
+        variant=variant,
+        make=lambda event_shape: _tagger(event_shape, **settings),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _images(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": _groups(*size)},
+        stream=_stream,
+        output_keys=_GROUPED,
+        fit_keys={"loss", "cost_1", "cost_2"},
+        evaluate_keys={
+            *("loss", "cost_1", "cost_2", "cost_3"),
+            *("ami", "ari", "confidence", "log_likelihood"),
+        },
+        num_weights=_tagger_weights(8) + batch * (3 * (2 * sum(widths) + len(widths)) + 1),
+    )
+
+
+def _untapped(event_shape, num_rows):
+    labels = np.arange(4, dtype="int32") % 2
+    return {**_semi_supervised(event_shape, num_rows), "unfeatured_label": labels}
+
+
+def _untapped_stream(event_shape, initial_epoch):
+    x = _untapped(event_shape, 32)
+    arrays = (x["image"], x["label"], x["unlabeled_image"])
+    return pipelines.semi_supervised_epochs(
+        *arrays, 8, seed=3, initial_epoch=initial_epoch, unfeatured_labels=x["unfeatured_label"]
+    )
+
+
+def _untapped_entry(variant, **settings):
+    return Entry(
+        model=UntappedVAE,
+        variant=variant,
+        make=lambda event_shape: UntappedVAE(
+            event_shape,
+            num_classes=2,
+            classifier_units=(6,),
+            encoder_units=(5,),
+            decoder_units=(7,),
+            **settings,
+        ),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _untapped(*size)},
+        evaluate_arguments=lambda *size: {"x": _labelled(*size)},
+        stream=_untapped_stream,
+        output_keys={"probabilities", "latent", "reconstruction"},
+        fit_keys={"loss", "accuracy", "labeled_bound", "unlabeled_bound", "reverse_bound"},
+        evaluate_keys={"loss", "accuracy", "labeled_bound"},
+        num_weights=(65 * 6 + 7 * 2) + (67 * 5 + 6 * 4) + (5 * 7 + 8 * 64),
+    )
+
 
 REGISTRY = (
     Entry(
@@ -110,4 +231,47 @@ REGISTRY = (
         evaluate_keys={"loss", "ami", "ari", "confidence", "log_likelihood"},
         num_weights=(64 * 12 + 12) + (12 * 64 + 64),
     ),
+    Entry(
+        model=models.LadderNetwork,
+        make=lambda event_shape: models.LadderNetwork(
+            event_shape, 2, hidden_units=(12, 8), denoising_weights=(10.0, 1.0, 0.1, 0.1)
+        ),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
+        evaluate_arguments=lambda *size: {"x": _labelled(*size)},
+        stream=_semi_supervised_stream,
+        output_keys={"probabilities", "latent"},
+        fit_keys={"loss", "accuracy", "classification_cost", "denoising_cost"},
+        evaluate_keys={"loss", "accuracy"},
+        # kernels both ways, biases, combinators, the gain, and the statistics of every layer
+        num_weights=2 * (64 * 12 + 12 * 8 + 8 * 2)
+        + (12 + 8 + 2)
+        + 10 * (64 + 12 + 8 + 2)
+        + 2
+        + (2 * (12 + 8 + 2) + 3)
+        + (2 * (64 + 12 + 8 + 2) + 4),
+    ),
+    _tagger_entry("binary", normalization="layer"),
+    _tagger_entry("batch", normalization="batch", equations="paper", likelihood="gaussian"),
+    Entry(
+        model=models.Tagger,
+        variant="classes",
+        make=lambda event_shape: _tagger(
+            event_shape, normalization="layer", units=(12, 8, 3), num_classes=2
+        ),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
+        evaluate_arguments=lambda *size: {"x": _labelled(*size)},
+        stream=_semi_supervised_stream,
+        output_keys={*_GROUPED, "probabilities"},
+        fit_keys={"loss", "cost_1", "cost_2"},
+        evaluate_keys={"loss", "cost_1", "cost_2", "cost_3", "error"},
+        num_weights=_tagger_weights(8, 3),
+    ),
+    _untapped_entry("relaxed"),
+    _untapped_entry("marginal", marginalize=True, reverse="marginal"),
 )

@@ -14,9 +14,16 @@ def assert_same_outputs(model, again, inputs):
         np.testing.assert_array_equal(found[key], expected[key], err_msg=key)
 
 
+def state(model):
+    """Yields all variables of a model and its optimisers."""
+    yield from model.weights
+    for name in model.OPTIMIZERS:
+        yield from getattr(model, name).variables
+
+
 def assert_same_state(model, again):
-    """Asserts that weights and optimiser are the same, to the bit."""
-    mine, theirs = (each.weights + each.optimizer.variables for each in (model, again))
+    """Asserts that weights and optimisers are the same, to the bit."""
+    mine, theirs = (list(state(each)) for each in (model, again))
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 

@@ -80,7 +80,7 @@ def test_a_dataset_does_as_well_as_an_array(entry, make_compiled):
     batches = tf.data.Dataset.from_tensor_slices(tuple(arrays.values())).batch(6)
     model = make_compiled(entry)
     history = model.fit(dataset, validation_data=batches, **arguments).history
-    assert set(history) == {"loss", *(f"val_{key}" for key in entry.evaluate_keys)}
+    assert set(history) == {*entry.fit_keys, *(f"val_{key}" for key in entry.evaluate_keys)}
     assert model.evaluate(batches, verbose=0, return_dict=True) == pytest.approx(
         model.evaluate(**arrays, batch_size=6, verbose=0, return_dict=True)
     )

@@ -81,19 +81,117 @@ def test_names_are_unique_and_fit_a_command_line():
     assert "rc-tiny" in names
 
 
+SHAPES = {"simple_superposition": (8, 8, 1), "bars": (20, 20, 1), "multi_mnist": (48, 48, 1)}
+SHAPES |= {"shapes20": (20, 20, 1), "digits": (8, 8, 1)}
+
+
 @pytest.mark.parametrize("name", presets.names())
-def test_presets_can_be_built(name):
+def test_presets_are_described(name):
     preset = presets.get(name)
     assert preset.name == name
     assert preset.summary and preset.source
     assert preset.dataset in data.NAMES
-    size = {"simple_superposition": 8, "bars": 20, "multi_mnist": 48}.get(preset.dataset, 28)
-    model = preset.build((size, size, 1))
+
+
+@pytest.mark.parametrize("name", [name for name in presets.names() if name.startswith("rc-")])
+def test_clustering_presets_can_be_built(name):
+    preset = presets.get(name)
+    model = preset.build(SHAPES.get(preset.dataset, (28, 28, 1)))
     assert model.compiled
     assert model.num_groups == preset.num_groups
     assert model.assignment == preset.assignment
     assert model.optimizer.learning_rate == np.float32(preset.learning_rate)
     assert model.autoencoder.corruption.probability == preset.noise
+
+
+# Facts of the papers' code: units, noise, groups, iterations, Adam's step, epochs, z before.
+TAGGER = {
+    "tagger-shapes": ((2000, 1000, 500), 0.2, 4, 3, 4e-4, 100, 0.26),
+    "tagger-textured-mnist-1": ((3000, 2000, 1000), 0.2, 4, 3, 1e-3, 150, 0.5),
+    "tagger-textured-mnist-2": ((3000, 2000, 1000), 0.2, 4, 3, 1e-3, 150, 0.5),
+    "tagger-textured-mnist-1-labels-1000": (
+        *((3000, 2000, 1000, 500, 250, 11), 0.18, 4, 4, 2e-4, 50, 0.5),
+    ),
+    "tagger-textured-mnist-2-labels-50000": (
+        *((3000, 2000, 1000, 500, 250, 11), 0.18, 4, 4, 2e-4, 50, 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAGGER)
+def test_tagger_has_the_settings_of_the_paper(name):
+    preset = presets.get(name)
+    found = (preset.units, preset.noise, preset.num_groups, preset.num_iterations)
+    found += (preset.learning_rate, preset.max_epochs, preset.initial_mean)
+    assert found == TAGGER[name]
+    assert (preset.batch_size, preset.normalization, preset.schedule) == (100, "batch", "constant")
+    binary = name == "tagger-shapes"
+    assert preset.likelihood == ("bernoulli" if binary else "gaussian")
+    assert preset.combinator == ("gauss" if binary else "gauss_stable_v")
+
+
+@pytest.mark.parametrize("name", ["tagger-shapes-cpu", "tagger-tiny"])
+def test_small_tagger_presets_can_be_built(name):
+    preset = presets.get(name)
+    model = preset.build(SHAPES[preset.dataset])
+    assert model.compiled
+    assert model.ladder.units == preset.units
+    assert model.inference_iterations == preset.inference_iterations
+
+
+def test_stage_2_starts_from_the_weights_of_stage_1_that_fit(tmp_path):
+    settings = {"dataset": "textured_mnist_2", "likelihood": "gaussian", "name": "made"}
+    stage_1 = dataclasses.replace(presets.get("tagger-tiny"), **settings, num_groups=4)
+    first = stage_1.build((6, 6, 1))
+    first.save(tmp_path / "model.keras")
+    stage_2 = dataclasses.replace(
+        presets.get("tagger-textured-mnist-2-labels-1000"),
+        units=(64, 32, 16, 11),
+        normalization="layer",
+        initial_run=str(tmp_path),
+    )
+    second = stage_2.build((6, 6, 1))
+    old = {weight.name: weight.numpy() for weight in first.trainable_variables}
+    new = {weight.name: weight.numpy() for weight in second.trainable_variables}
+    same = {name for name in new if name in old and np.array_equal(new[name], old[name])}
+    assert {"hidden_kernel", "encoder_kernel_1", "encoder_kernel_2", "decoder_kernel_1"} <= same
+    assert {"encoder_kernel_3", "decoder_kernel_2"} <= new.keys() - old.keys()
+
+
+def test_stage_2_needs_stage_1():
+    sentence = "`initial_run` must be the run folder of stage 1. Received: initial_run="
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        presets.get("tagger-textured-mnist-2-labels-1000").build((28, 28, 1))
+
+
+# The paper's denoising weights from the input to the top, its noise, and the error in percent.
+LADDER = {
+    "ladder-mnist-100": (100, (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3,) * 7, 1.06),
+    "ladder-mnist-1000": (1000, (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3, *(0.2,) * 6), 0.84),
+    "ladder-mnist-all": (None, (1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01), (0.3,) * 7, 0.57),
+    "gamma-mnist-100": (100, (0, 0, 0, 0, 0, 0, 0.5), (0.3,) * 7, 3.06),
+}
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_ladder_has_the_settings_of_the_paper(name):
+    preset = presets.get(name)
+    found = (preset.num_labels, preset.denoising_weights, preset.noise, preset.paper_score)
+    assert found == LADDER[name]
+    assert (preset.learning_rate, preset.batch_size, preset.max_epochs) == (0.002, 100, 150)
+    model = preset.build((28, 28, 1))
+    assert model.ladder.units == (784, 1000, 500, 250, 250, 250, 10)
+    assert model.ladder.decoder_kernels.keys() == (
+        set() if name.startswith("gamma") else set(range(6))
+    )
+
+
+def test_the_learning_rate_of_the_ladder_falls_to_zero_over_the_last_third():
+    schedule, *_ = presets.get("ladder-mnist-100").callbacks(model=None)
+    rates = [schedule.schedule(epoch) for epoch in (0, 100, 101, 125, 149)]
+    np.testing.assert_allclose(rates[:2], 0.002)
+    np.testing.assert_allclose(rates[3], 0.002 * (25 / 150) / 0.33)
+    np.testing.assert_allclose(rates[4], 0.002 * (1 / 150) / 0.33)
 
 
 def test_a_preset_gives_the_same_model_every_time():

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn import datasets, model_selection
 
 from tfbind.data import _builder
 
@@ -42,6 +41,8 @@ class TfbindDigits(_builder.Builder):
         }
 
     def _blocks(self, split):
+        from sklearn import datasets, model_selection  # slow, and for this set alone
+
         digits = datasets.load_digits()
         indices = model_selection.train_test_split(
             np.arange(len(digits.target)),

@@ -1,5 +1,7 @@
 """Callbacks that make a run resumable, and its early stopping with it."""
 
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -9,8 +11,9 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfbind import metrics
+from tfbind import metrics, plots
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
@@ -192,3 +195,36 @@ class IterationScores(keras.callbacks.Callback):
                 self.groups, found, int(self.groups.max()), self.model.num_groups
             )
             logs[f"val_ami_{number}"] = float(np.nanmean(scores))
+
+
+class GroupPictures(keras.callbacks.Callback):
+    """Shows in TensorBoard how a grouping model groups a few images, after every epoch.
+
+    Args:
+        directory: Folder of TensorBoard's logs.
+        images: float32 `[n, *event_shape]`, a few.
+        groups: Integer `[n, H, W]`, their true groups, or None.
+
+    Raises:
+        ValueError: If TensorBoard is not installed.
+    """
+
+    def __init__(self, directory, images, groups=None):
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ValueError(
+                "`GroupPictures` needs TensorBoard, which is not installed; "
+                "pip install tensorboard and try again."
+            )
+        super().__init__()
+        self.images, self.groups = images, groups
+        self._writer = tf.summary.create_file_writer(str(directory))
+
+    def on_epoch_end(self, epoch, logs=None):
+        trace = self.model.trace(self.images)
+        figure = plots.groups_figure(self.images, trace, self.groups, whole=True)
+        with io.BytesIO() as buffer:
+            figure.savefig(buffer, format="png")
+            picture = tf.io.decode_png(buffer.getvalue(), channels=3)
+        with self._writer.as_default(epoch):
+            tf.summary.image("groups", picture[None])
+        self._writer.flush()

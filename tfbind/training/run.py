@@ -19,10 +19,11 @@ import time
 import keras
 import numpy as np
 
-from tfbind import _files
+from tfbind import _files, data
 from tfbind._validation import check_integer
 from tfbind.training import presets
 from tfbind.training.callbacks import Checkpoint, ProgressLine, ResumableEarlyStopping
+from tfbind.training.selection import regroup
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
@@ -92,18 +93,37 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
     return model
 
 
-def load(directory):
-    """Loads a finished run.
+def load(directory, data_dir=None, *, num_groups=None, num_iterations=None):
+    """Loads a finished run, if need be with other groups and iterations than it was trained with.
 
     Args:
         directory: Path of the run folder.
+        data_dir: Where TFDS keeps its data, or None for TFDS' default. Only a batch-normalised
+            `Tagger` needs data, to calibrate a changed model.
+        num_groups: Integer >= 2, or None for the run's; for models that group.
+        num_iterations: Integer >= 1, or None for the run's, likewise.
 
     Returns:
         A pair: the model, and its preset.
 
     Raises:
-        ValueError: If the folder is missing, holds no run, is unfinished, or is damaged.
+        ValueError: If the folder is missing, holds no run, is unfinished, or is damaged; or if the
+            model cannot be changed so.
     """
+    model, preset = _load(directory)
+    # Tagger tells the iterations of its training from those of its use.
+    count = "inference_iterations" if hasattr(model, "inference_iterations") else "num_iterations"
+    changes = {"num_groups": num_groups, count: num_iterations}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not changes:
+        return model, preset
+    images = None
+    if getattr(model, "normalization", None) == "batch":
+        images, _ = data.load(preset.dataset, preset.train_split, data_dir)
+    return regroup(model, images, **changes), preset
+
+
+def _load(directory):
     directory = pathlib.Path(directory)
     preset = _read_preset(directory)
     if not (directory / "metrics.json").exists():
@@ -120,8 +140,10 @@ def load(directory):
         ) from error
 
 
-def evaluate(directory, data_dir=None, num_starts=5, verbose=0):
+def evaluate(directory, data_dir=None, num_starts=5, verbose=0, *, split=None, **changes):
     """Scores a finished run on its preset's test data and notes the scores in `metrics.json`.
+
+    With another split or other groups or iterations it notes nothing.
 
     Args:
         directory: Path of the run folder.
@@ -129,6 +151,8 @@ def evaluate(directory, data_dir=None, num_starts=5, verbose=0):
         num_starts: Integer >= 1, runs from fresh starts to average over, for models that start
             from noise.
         verbose: 0 for silence, 1 for a progress bar.
+        split: TFDS split to score on, or None for the preset's.
+        **changes: `num_groups` and `num_iterations`, as `load` takes them.
 
     Returns:
         A dict of scores; see the preset's `evaluate`.
@@ -138,8 +162,12 @@ def evaluate(directory, data_dir=None, num_starts=5, verbose=0):
     """
     directory = pathlib.Path(directory)
     num_starts = check_integer("num_starts", num_starts, 1)
-    model, preset = load(directory)
+    model, preset = load(directory, data_dir, **changes)
+    if split is not None:
+        preset = dataclasses.replace(preset, test_split=split)
     scores = preset.evaluate(model, data_dir, num_starts, verbose)
+    if split is not None or any(value is not None for value in changes.values()):
+        return scores
     notes = json.loads((directory / "metrics.json").read_text())
     notes["test"] = scores
     _write(directory / "metrics.json", json.dumps(notes, indent=2))

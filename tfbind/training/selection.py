@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tfbind._validation import check_integer
-from tfbind.models import ReconstructionClustering
+from tfbind.models import ReconstructionClustering, Tagger
 
 _BATCH = 250
 
@@ -23,17 +23,20 @@ class NumGroupsSelection(NamedTuple):
     best: int
 
 
-def regroup(model, **changes):
-    """Returns a model with the same trained autoencoder and some settings changed.
+def regroup(model, calibration_images=None, **changes):
+    """Returns a model with the same trained weights and some settings changed.
 
     It is ready for `evaluate` if `model` is compiled.
 
     Args:
-        model: A `ReconstructionClustering`.
-        **changes: Arguments of `ReconstructionClustering`, such as `num_groups`.
+        model: A `ReconstructionClustering` or a `Tagger`.
+        calibration_images: Images, as `Tagger.calibrate` takes them; a batch-normalised Tagger
+            needs them, and only that.
+        **changes: Arguments of its class, such as `num_groups`.
 
     Raises:
-        ValueError: If the model is of another kind, or a setting is out of its range.
+        ValueError: If the model is of another kind, a setting is out of its range, or there are no
+            images to calibrate with where they are needed.
 
     Example:
 
@@ -43,21 +46,40 @@ def regroup(model, **changes):
     5
     """
     _check_kind(model)
-    settings = model.get_config()
-    del settings["autoencoder"]  # the same one, not a copy with fresh weights
-    changed = ReconstructionClustering(model.autoencoder, **(settings | changes))
+    settings = model.get_config() | changes
+    if isinstance(model, Tagger):
+        changed = _regrouped_tagger(model, settings, calibration_images)
+    else:
+        del settings["autoencoder"]  # the same one, not a copy with fresh weights
+        changed = ReconstructionClustering(model.autoencoder, **settings)
     if model.compiled:
         changed.compile(jit_compile=model.jit_compile)
+    return changed
+
+
+def _regrouped_tagger(model, settings, calibration_images):
+    changed = Tagger.from_config(settings)
+    for new, old in zip(changed.trainable_variables, model.trainable_variables, strict=True):
+        new.assign(old)
+    if changed.normalization == "batch":
+        if calibration_images is None:
+            raise ValueError(
+                "`calibration_images` must be images for a batch-normalised `Tagger`, whose "
+                "statistics depend on its groups and iterations. Received: "
+                "calibration_images=None."
+            )
+        changed.calibrate(calibration_images)
     return changed
 
 
 def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
     """Picks the number of groups K by the paper's rule: the highest log-likelihood.
 
-    The autoencoder stays as it is, since it knows nothing of K.
+    The weights stay as they are, since they know nothing of K.
 
     Args:
-        model: A trained `ReconstructionClustering`, all settings of which but K are used.
+        model: A trained `ReconstructionClustering` or layer-normalised `Tagger`, all settings of
+            which but K are used.
         images: float32 `[n, *event_shape]`.
         candidates: Integers >= 2, the K to try.
         verbose: 1 for a progress bar, 0 for none.
@@ -89,10 +111,10 @@ def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
 
 
 def _check_kind(model):
-    if not isinstance(model, ReconstructionClustering):
+    if not isinstance(model, (ReconstructionClustering, Tagger)):
         raise ValueError(
-            "`model` must be a `ReconstructionClustering`, whose groups can be more or fewer than "
-            f"in training. Received: a `{type(model).__name__}`."
+            "`model` must be a `ReconstructionClustering` or a `Tagger`, whose groups can be more "
+            f"or fewer than in training. Received: a `{type(model).__name__}`."
         )
 
 

@@ -7,7 +7,12 @@ has a file here, with its class of presets and the tuple `PRESETS`; both are lis
 
 import difflib
 
-from tfbind.training.presets import ladder_network, reconstruction_clustering, tagger
+from tfbind.training.presets import (
+    ladder_network,
+    reconstruction_clustering,
+    tagger,
+    untapped_vae,
+)
 from tfbind.training.presets._base import Preset as Preset
 from tfbind.training.presets._base import TrainingData as TrainingData
 from tfbind.training.presets.ladder_network import LadderNetworkPreset as LadderNetworkPreset
@@ -15,8 +20,14 @@ from tfbind.training.presets.reconstruction_clustering import (
     ReconstructionClusteringPreset as ReconstructionClusteringPreset,
 )
 from tfbind.training.presets.tagger import TaggerPreset as TaggerPreset
+from tfbind.training.presets.untapped_vae import UntappedVAEPreset as UntappedVAEPreset
 
-_PRESETS = (*reconstruction_clustering.PRESETS, *ladder_network.PRESETS, *tagger.PRESETS)
+_PRESETS = (
+    *reconstruction_clustering.PRESETS,
+    *ladder_network.PRESETS,
+    *tagger.PRESETS,
+    *untapped_vae.PRESETS,
+)
 
 
 def names():

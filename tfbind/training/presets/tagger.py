@@ -8,7 +8,7 @@ import pathlib
 import keras
 
 from tfbind import data, plots, seeds
-from tfbind._validation import check_choice, check_integer, check_number
+from tfbind._validation import check_choice, check_integer
 from tfbind.data import pipelines
 from tfbind.models import Tagger
 from tfbind.training.callbacks import IterationScores
@@ -32,7 +32,6 @@ class TaggerPreset(GroupingPreset):
         combinator: "gauss" or "gauss_stable_v".
         num_iterations: Iterations in training.
         inference_iterations: Iterations in the test.
-        beta_2: Adam's.
         watched_split: Images whose scores are followed during training.
         schedule: "constant", or "cosine" from the learning rate to zero, epoch by epoch.
     """
@@ -46,7 +45,6 @@ class TaggerPreset(GroupingPreset):
     num_groups: int = 4
     num_iterations: int = 3
     inference_iterations: int = 5
-    beta_2: float = 0.999
     watched_split: str = "validation[:500]"
     schedule: str = "constant"
     source: str = _PAPER
@@ -54,7 +52,6 @@ class TaggerPreset(GroupingPreset):
     def __post_init__(self):
         super().__post_init__()
         check_choice("schedule", self.schedule, ("constant", "cosine"))
-        check_number("beta_2", self.beta_2, 0, 1)
         check_integer("inference_iterations", self.inference_iterations, 1)
 
     @property
@@ -72,7 +69,7 @@ class TaggerPreset(GroupingPreset):
     def build(self, event_shape):
         keras.utils.set_random_seed(self.seed)
         model = Tagger(event_shape, **self._settings(), seed=seeds.base_seed())
-        optimizer = keras.optimizers.Adam(self.learning_rate, beta_2=self.beta_2)
+        optimizer = keras.optimizers.Adam(self.learning_rate)
         model.compile(optimizer, jit_compile=True)
         return model
 
@@ -254,12 +251,10 @@ PRESETS = (
         train_split="train",
         units=(600, 300, 150),
         normalization="layer",
-        combinator="gauss_stable_v",
-        learning_rate=2e-3,
-        beta_2=0.99,
+        learning_rate=7e-4,
         schedule="cosine",
         batch_size=32,
-        max_epochs=50,
+        max_epochs=45,
         source="ours",
         paper_score=0.97,
     ),
@@ -286,7 +281,6 @@ PRESETS = (
         num_groups=2,
         inference_iterations=3,
         learning_rate=5e-3,
-        beta_2=0.99,
         batch_size=16,
         max_epochs=200,
         source="made for tests",
