@@ -45,6 +45,7 @@ REQUIRES = [
 EXTRAS = {
     "litert": ["ai-edge-litert>=2.3"],
     "serving": ["tensorflow-serving-api==2.21.*", "grpcio"],
+    "stablehlo": ["jax==0.10.*"],  # the runner puts a program into an `Exported` of that version
     "tensorboard": ["tensorboard"],  # no longer comes with TensorFlow
     "tune": ["keras-tuner"],
 }
@@ -60,6 +61,7 @@ EXTRAS["dev"] = [
     "setuptools>=77",  # the packaging test builds the wheel without a network
     *EXTRAS["litert"],
     *EXTRAS["serving"],
+    *EXTRAS["stablehlo"],
     *EXTRAS["tune"],
 ]
 

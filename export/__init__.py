@@ -1,6 +1,7 @@
 """Export: SavedModel and TFLite files of a model's endpoints, each with a card and a check.
 
 A model is read through its `serving_endpoints()` alone. Reading a card loads no TensorFlow.
+Besides, the training step that `fit` runs, as a StableHLO program that trains without TensorFlow.
 """
 
 if __name__ != "tfbind.export":
@@ -11,22 +12,28 @@ import importlib
 __all__ = [
     "SavedModelRunner",
     "TFLiteRunner",
+    "TrainStepRunner",
     "build_card",
     "check_artifact",
     "export_saved_model",
     "export_tflite",
+    "export_train_step",
     "read_card",
+    "restore_variables",
     "sample_inputs",
 ]
 
 _MODULES = {
     "SavedModelRunner": "saved_model_runner",
     "TFLiteRunner": "tflite_runner",
+    "TrainStepRunner": "train_step_runner",
     "build_card": "card",
     "check_artifact": "check",
     "export_saved_model": "saved_model",
     "export_tflite": "tflite",
+    "export_train_step": "stablehlo",
     "read_card": "card",
+    "restore_variables": "stablehlo",
     "sample_inputs": "samples",
 }
 

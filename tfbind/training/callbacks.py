@@ -104,10 +104,11 @@ class Checkpoint(keras.callbacks.Callback):
         # After the last epoch of early stopping there is nothing to go on with: a run killed then
         # repeats that epoch, where from its end it would train one too many.
         if now - self._last_save >= self.interval and not self.model.stop_training:
-            self._save(epoch + 1)
+            self.save(epoch + 1)
             self._last_save = now
 
-    def _save(self, epoch):
+    def save(self, epoch):
+        """Writes the checkpoint of the state after `epoch` epochs."""
         old = list(self.directory.glob("checkpoint-*"))
         folder = self.directory / f"checkpoint-{epoch:05d}.partial"
         shutil.rmtree(folder, ignore_errors=True)

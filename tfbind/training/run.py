@@ -47,7 +47,7 @@ def train(preset, directory, data_dir=None, checkpoint_interval=20.0, verbose=1)
         ValueError: If the folder holds another preset's run, data is missing, or the training
             diverged.
     """
-    directory = _claim(preset, pathlib.Path(directory))
+    directory = claim(preset, pathlib.Path(directory))
     if (directory / "metrics.json").exists():
         return load(directory)[0]
     training_data = preset.training_data(data_dir)
@@ -125,7 +125,7 @@ def load(directory, data_dir=None, *, num_groups=None, num_iterations=None):
 
 def _load(directory):
     directory = pathlib.Path(directory)
-    preset = _read_preset(directory)
+    preset = read_preset(directory)
     if not (directory / "metrics.json").exists():
         raise ValueError(
             f"`run` must be a finished run folder. Received: {str(directory)!r}, which is half "
@@ -174,7 +174,7 @@ def evaluate(directory, data_dir=None, num_starts=5, verbose=0, *, split=None, *
     return scores
 
 
-def _claim(preset, directory):
+def claim(preset, directory):
     """Makes the folder this preset's, or raises if it belongs to something else."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "preset.json"
@@ -186,7 +186,7 @@ def _claim(preset, directory):
             )
         fields = {"kind": type(preset).__name__, **dataclasses.asdict(preset)}
         _write(path, json.dumps(fields, indent=2))
-    elif (found := _read_preset(directory)) != preset:
+    elif (found := read_preset(directory)) != preset:
         raise ValueError(
             f"`run` must be a folder of preset {preset.name!r} with the same settings. Received: "
             f"{str(directory)!r}, a run of {found.name!r}; choose another folder."
@@ -194,7 +194,8 @@ def _claim(preset, directory):
     return directory
 
 
-def _read_preset(directory):
+def read_preset(directory):
+    """Returns the preset that a run folder was claimed for; raises ValueError if there is none."""
     path = directory / "preset.json"
     if not path.exists():
         raise ValueError(

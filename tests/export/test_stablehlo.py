@@ -1,0 +1,245 @@
+"""The exported training step, run by jaxlib on the CPU, is the one that `fit` runs."""
+
+import csv
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbind import export, layers, models, seeds
+from tfbind.training import run
+
+pytestmark = pytest.mark.stablehlo
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STEPS, BATCH = 20, 8
+RANDOM = np.random.default_rng(0)
+IMAGES = (RANDOM.random((STEPS * BATCH, 4, 4, 1)) < 0.3).astype("float32")
+DATA = {
+    "image": IMAGES,
+    "label": IMAGES[:, 0, 0, 0].astype("int32"),
+    "unlabeled_image": IMAGES[::-1].copy(),
+}
+
+
+def tagger(seed=1):
+    keras.utils.set_random_seed(seed)
+    model = models.Tagger(
+        (4, 4, 1), num_groups=2, num_iterations=2, units=(16, 8), normalization="layer", seed=1
+    )
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=True)
+    return model, {"x": IMAGES}
+
+
+def ladder_network(seed=1):
+    keras.utils.set_random_seed(seed)
+    model = models.LadderNetwork(
+        (4, 4, 1), 2, hidden_units=(8,), denoising_weights=(10.0, 1.0, 0.1), seed=1
+    )
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=True)
+    return model, DATA
+
+
+def denoising_autoencoder(seed=1):
+    keras.utils.set_random_seed(seed)
+    corruption = layers.SaltAndPepperNoise(0.3, seed=1)
+    model = models.DenoisingAutoencoder((4, 4, 1), hidden_units=8, corruption=corruption)
+    model.compile(keras.optimizers.SGD(0.3), jit_compile=True)
+    return model, {"x": IMAGES}
+
+
+def unpacked(data):
+    return data.get("x", data)
+
+
+def exported(make, folder):
+    model, data = make()
+    first = {name: array[:BATCH] for name, array in data.items()}
+    export.export_train_step(model, unpacked(first), folder)
+    return model, data
+
+
+def in_turn(data):
+    order = np.arange(STEPS * BATCH).reshape(STEPS, BATCH)
+    return dict.fromkeys(data, order)
+
+
+def fitted(model, data):
+    """Returns the logs of every step of one epoch of `fit`."""
+    steps = []
+    keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(logs))
+    batches = tf.data.Dataset.from_tensor_slices(unpacked(data)).batch(BATCH, drop_remainder=True)
+    model.fit(batches, shuffle=False, verbose=0, callbacks=[keep])
+    return {name: np.array([step[name] for step in steps]) for name in steps[0]}
+
+
+@pytest.mark.parametrize("make", [tagger, ladder_network, denoising_autoencoder])
+def test_twenty_steps_are_those_of_fit(make, tmp_path):
+    model, data = exported(make, tmp_path / "step")
+    runner = export.TrainStepRunner(tmp_path / "step", "cpu")
+    logs = runner.train(data, in_turn(data))
+    runner.save(tmp_path / "weights.npz")
+    expected = fitted(model, data)
+    assert set(logs) == set(expected) and next(iter(logs)) == "loss"
+    for name, values in expected.items():
+        np.testing.assert_allclose(logs[name], values, rtol=1e-6)
+    assert logs["loss"][-1] < 0.95 * logs["loss"][0]
+    # Back in Keras, in a model that was another before.
+    other, _ = make(seed=2)
+    assert _largest_difference(other.weights, model.weights) > 0.1
+    export.restore_variables(other, tmp_path / "step", tmp_path / "weights.npz")
+    assert other.optimizer.iterations == STEPS
+    assert _largest_difference(other.weights, model.weights) < 2e-5
+    assert _largest_difference(other.optimizer.variables, model.optimizer.variables) < 1e-6
+
+
+def _largest_difference(variables, others):
+    pairs = zip(variables, others, strict=True)
+    return max(np.abs(mine.numpy() - theirs.numpy()).max() for mine, theirs in pairs)
+
+
+class Draws(keras.Model):
+    """Keeps what it drew in its last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.uniform = self.add_weight(shape=(1000,), trainable=False, name="uniform")
+        self.normal = self.add_weight(shape=(1000,), trainable=False, name="normal")
+        self.built = True
+
+    def train_step(self, data):
+        seed = seeds.step_seed(7, self.optimizer.iterations)
+        self.uniform.assign(seeds.uniform([1000], seed))
+        self.normal.assign(seeds.normal([1000], seed))
+        self.optimizer.iterations.assign_add(1)
+        return {"loss": tf.reduce_sum(data)}
+
+
+def test_noise_is_that_of_tensorflow(tmp_path):
+    model, data = Draws(), np.zeros((3, 1), "float32")
+    model.compile(keras.optimizers.SGD(), jit_compile=True)
+    export.export_train_step(model, data, tmp_path / "step")
+    runner = export.TrainStepRunner(tmp_path / "step", "cpu")
+    runner.train({"x": data}, {"x": np.zeros((4, 3), int)})
+    step = tf.function(model.train_step, jit_compile=True)
+    for _ in range(4):
+        step(tf.constant(data))
+    uniform, normal = map(np.asarray, runner.variables[:2])
+    np.testing.assert_array_equal(uniform, model.uniform.numpy())
+    np.testing.assert_allclose(normal, model.normal.numpy(), rtol=1e-5, atol=1e-6)
+    assert len(np.unique(uniform)) > 990
+
+
+def test_another_model_is_refused(tmp_path):
+    model, _ = exported(denoising_autoencoder, tmp_path / "step")
+    wider = models.DenoisingAutoencoder((4, 4, 1), hidden_units=9)
+    wider.compile(keras.optimizers.SGD(0.3))
+    initial = tmp_path / "step" / "variables.npz"
+    with pytest.raises(ValueError, match="`model` must have the .* variables"):
+        export.restore_variables(wider, tmp_path / "step", initial)
+    wider.compile(keras.optimizers.Adam(0.3))
+    with pytest.raises(ValueError, match="`model` must have the .* variables"):
+        export.restore_variables(wider, tmp_path / "step", initial)
+
+
+def test_what_cannot_be_exported_or_run_is_refused(tmp_path):
+    model = models.DenoisingAutoencoder((4, 4, 1), hidden_units=8)
+    with pytest.raises(ValueError, match="`model` must be compiled"):
+        export.export_train_step(model, IMAGES[:2], tmp_path / "step")
+    exported(denoising_autoencoder, tmp_path / "step")
+    with pytest.raises(ValueError, match="`folder` must be a new one"):
+        exported(denoising_autoencoder, tmp_path / "step")
+    with pytest.raises(ValueError, match="`folder` must be made by"):
+        export.TrainStepRunner(tmp_path)
+    for device in ("abacus", "cpu:7"):
+        with pytest.raises(ValueError, match="`device` must be"):
+            export.TrainStepRunner(tmp_path / "step", device)
+    runner = export.TrainStepRunner(tmp_path / "step", "cpu")
+    with pytest.raises(ValueError, match="`data` and `order` must have the keys"):
+        runner.train({"image": IMAGES}, {"image": np.zeros((1, BATCH), int)})
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["keras"] = None  # what raises ImportError
+from benchmarks import train_on_pjrt
+train_on_pjrt.main(sys.argv[1:])
+"""
+
+
+def test_a_preset_is_trained_without_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import train_on_pjrt
+
+    folder, data_dir = tmp_path / "run", tmp_path / "tfds"
+    lower = ["lower", "rc-tiny", str(folder), "--epochs", "3", "--data-dir", str(data_dir)]
+    train_on_pjrt.main(lower)
+    shutil.copytree(folder, tmp_path / "killed")
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, "run", str(folder), "--device", "cpu"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    train_on_pjrt.main(["restore", str(folder), "--data-dir", str(data_dir)])
+    model, preset = run.load(folder)
+    assert run.evaluate(folder, data_dir, num_starts=1)["num_images"] > 0
+    expected = run.train(preset, tmp_path / "tensorflow", data_dir, verbose=0)
+    assert (preset.max_epochs, preset.patience) == (3, None)
+    for mine, theirs in zip(model.weights, expected.weights, strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=0, atol=1e-6)
+    mine, theirs = _losses(folder), _losses(tmp_path / "tensorflow")
+    np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert mine[-1] < mine[0] and len(mine) == 3
+    _check_that_a_killed_run_goes_on(train_on_pjrt, tmp_path / "killed", folder, monkeypatch)
+
+
+def _check_that_a_killed_run_goes_on(train_on_pjrt, killed, whole, monkeypatch):
+    train, epochs = export.TrainStepRunner.train, iter("12")
+
+    def killed_in_the_third(runner, *args):
+        if next(epochs, None) is None:
+            raise KeyboardInterrupt
+        return train(runner, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export.TrainStepRunner, "train", killed_in_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            train_on_pjrt.run(killed, "cpu", save_interval=0.0)
+    assert len(_losses(killed)) == 2
+    train_on_pjrt.run(killed, "cpu")
+    with np.load(killed / "state.npz") as resumed, np.load(whole / "state.npz") as expected:
+        for name in set(expected.files) - {"history"}:
+            np.testing.assert_array_equal(resumed[name], expected[name])
+
+
+def _losses(folder):
+    with (folder / "history.csv").open() as stream:
+        return [float(row["loss"]) for row in csv.DictReader(stream)]
+
+
+def test_a_schedule_sets_the_rate_of_each_epoch(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import train_on_pjrt
+
+    model, _ = tagger()
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5**epoch)
+    rates = train_on_pjrt._learning_rates(model, (schedule,), 3)
+    np.testing.assert_array_equal(rates, [1.0, 0.5, 0.25])
+
+
+def test_the_table_gives_the_batches_back(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import train_on_pjrt
+
+    images = np.random.default_rng(0).integers(0, 256, (5, 3), "uint8")
+    images = images.astype("float32") / np.float32(255)
+    rows = np.array([[[0, 1], [2, 3]], [[4, 0], [3, 3]]])
+    batches = [{"image": images[i], "label": i.astype("int32")} for epoch in rows for i in epoch]
+    data, order = train_on_pjrt._table(batches, 2, 2)
+    smaller = train_on_pjrt._smaller(data["image"])
+    assert smaller.dtype == np.uint8 and len(smaller) == 5
+    np.testing.assert_array_equal(train_on_pjrt._given_out(smaller)[order["image"]], images[rows])
+    np.testing.assert_array_equal(data["label"][order["label"]], rows)
+    assert train_on_pjrt._smaller(images / 3).dtype == np.float32
