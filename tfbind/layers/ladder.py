@@ -103,6 +103,11 @@ class Ladder(keras.layers.Layer):
         self.lowest_reconstruction = check_integer(
             "lowest_reconstruction", lowest_reconstruction, 0
         )
+        if self.lowest_reconstruction > len(self.units):
+            raise ValueError(
+                f"`lowest_reconstruction` must be an integer <= {len(self.units)}, which means "
+                f"none. Received: lowest_reconstruction={lowest_reconstruction}."
+            )
         self.num_passes = check_integer("num_passes", num_passes, 1)
 
     def build(self, input_shape=None):

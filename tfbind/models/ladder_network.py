@@ -155,8 +155,11 @@ class LadderNetwork(EventModel):
                 received = ", ".join(map(repr, x)) if isinstance(x, dict) else "images alone"
                 raise ValueError(f"`x` must have the key {key!r} too. Received: {received}.")
         if not training:
+            self._logged = ("loss", "accuracy")
             log_p = tf.math.log(y_pred["probabilities"] + _EPSILON)
+            self.accuracy.update_state(_correct(x["label"], log_p), sample_weight)
             return _cross_entropy(x["label"], log_p, sample_weight)
+        self._logged = ("loss", "accuracy", "classification_cost", "denoising_cost")
         seed = self.step_seed(self.seed, training)
         noisy = self.ladder.encode(self._flat(x["image"]), seed)
         log_p = tf.nn.log_softmax(noisy.logits)
@@ -170,11 +173,7 @@ class LadderNetwork(EventModel):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         results = self.get_metrics_result()
-        if "unlabeled_image" in x:
-            return results
-        self.accuracy.update_state(_correct(x["label"], y_pred["probabilities"]), sample_weight)
-        results = self.get_metrics_result()
-        return {name: results[name] for name in ("loss", "accuracy")}
+        return {name: results[name] for name in self._logged}
 
     def calibrate(self, x, batch_size=100):
         """Sets the population statistics of the clean path to the averages over `x`.
