@@ -8,9 +8,16 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODELS = ("DenoisingAutoencoder", "LadderNetwork", "ReconstructionClustering", "Tagger")
+_MODELS = (
+    "DenoisingAutoencoder",
+    "LadderNetwork",
+    "ReconstructionClustering",
+    "Tagger",
+    "UntappedVAE",
+)
 _MODULES = (
     "data",
+    "distributions",
     "export",
     "layers",
     "metrics",

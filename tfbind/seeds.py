@@ -42,6 +42,11 @@ def step_seed(seed, step, *salts):
     return fold(seed, step, *salts)
 
 
+def split(seed, num):
+    """Returns `num` stateless seeds that follow from the stateless `seed`, a list."""
+    return [tf.random.fold_in(seed, salt, alg=_ALGORITHM) for salt in range(num)]
+
+
 def uniform(shape, seed, low=0.0, high=1.0):
     """Draws float32 `shape` from Uniform[low, high) with the stateless `seed`."""
     return tf.random.stateless_uniform(shape, seed, low, high, alg=_ALGORITHM)

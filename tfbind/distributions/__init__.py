@@ -1,5 +1,19 @@
 """Distributions, from TensorFlow Probability where it has them."""
 
+from tfbind.distributions.logistic_flow import LogisticFlow, logit_normal
 from tfbind.distributions.observation import BernoulliObservation, GaussianObservation
+from tfbind.distributions.relaxed_one_hot import (
+    gumbel,
+    relaxed_one_hot_log_prob,
+    relaxed_one_hot_log_sample,
+)
 
-__all__ = ["BernoulliObservation", "GaussianObservation"]
+__all__ = [
+    "BernoulliObservation",
+    "GaussianObservation",
+    "LogisticFlow",
+    "gumbel",
+    "logit_normal",
+    "relaxed_one_hot_log_prob",
+    "relaxed_one_hot_log_sample",
+]
