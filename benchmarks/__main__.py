@@ -19,25 +19,30 @@ from tfbind import _files, plots
 
 _HERE = pathlib.Path(__file__).resolve().parent
 _PACKAGES = ("tfbind", "tensorflow", "keras", "numpy", "scikit-learn")
+_TITLES = {  # of the pictures of growth, by benchmark
+    "scaling": "Reconstruction Clustering, 10 iterations",
+    "tagger": "Training step of Tagger",
+}
 
 
 def main(arguments=None):
     """Runs what the command line asks for; exits with 1 if a benchmark fails."""
     options = _parse(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, curves = [], {}
     for number, name in enumerate(options.only or benchmarks.NAMES, start=1):
         total = len(options.only or benchmarks.NAMES)
         _measure.progress(f"{name}, benchmark {number} of {total}")
-        rows += _run(name)
+        found = _run(name)
+        rows += found
+        curves[name] = [row for row in found if "sizes" in row["details"]]
     path = options.json or options.out / "results.json"
     _write(path, json.dumps({**_machine(), "rows": rows}, indent=2) + "\n")
     print(table(rows))
     print(f"\nDetails are in {path}", end="")
-    curves = [row for row in rows if "sizes" in row["details"]]
-    if curves:
-        plots.save(plot(curves), options.out / "scaling.png")
-        print(f", growth of time in {options.out / 'scaling.png'}", end="")
+    for name in filter(curves.get, curves):
+        plots.save(plot(curves[name], _TITLES[name]), options.out / f"{name}.png")
+        print(f", growth of time in {options.out / name}.png", end="")
     print(".")
 
 
@@ -99,7 +104,7 @@ def _verdict(row):
     return goal, met, ", ".join(sides)
 
 
-def plot(rows):
+def plot(rows, title):
     """Returns a figure with a log-log panel for each row, its fitted line and slope."""
     figure = Figure(figsize=(4 * len(rows), 3.6), layout="constrained")
     panels = figure.subplots(1, len(rows), sharey=True, squeeze=False)[0]
@@ -116,7 +121,7 @@ def plot(rows):
         panel.set_title(details["fixed"], fontsize="small")
         panel.legend(fontsize="small", frameon=False)
     panels[0].set_ylabel("milliseconds")
-    figure.suptitle("Reconstruction Clustering, 10 iterations: growth of time")
+    figure.suptitle(f"{title}: growth of time")
     return figure
 
 

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -18,6 +19,10 @@ TINY = {
     "scaling": {
         "sizes": {"side": (4, 6, 8), "num_groups": (2, 3, 4), "batch": (2, 3, 4)},
         "hidden_units": 4, "num_iterations": 1, "rounds": 1,
+    },
+    "tagger": {
+        "units": (12, 8), "batch_size": 4, "rounds": 1, "growth_rounds": 1, "num_calls": 2,
+        "sizes": {"num_iterations": (1, 2), "batch": (2, 3)},
     },
     "training": {
         "num_images": 200, "hidden_units": 20, "epochs": 1, "rounds": 1, "num_draws": 2,
@@ -55,6 +60,8 @@ def test_benchmark_returns_rows(name, measure, monkeypatch):
     if name == "metrics":
         monkeypatch.setattr(module, "CASES", {"tiny": (4, 6, 2, 2, 20.0)})
         monkeypatch.setattr(module, "NUM_ROUNDS", 1)
+    if name == "tagger":
+        monkeypatch.setattr(module, "_has_bfloat16", lambda: True)  # slow without, but it works
     rows = [measure.judged(row) for row in module.run(**TINY[name])]
     assert len({row["name"] for row in rows}) == len(rows) > 0
     assert json.loads(json.dumps(rows)) == json.loads(json.dumps(rows, allow_nan=False))
@@ -70,6 +77,20 @@ def test_a_disagreement_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "numpy_loop", lambda *args: 1 - right(*args))
     with pytest.raises(RuntimeError, match="agree on"):
         module.run(**TINY["reconstruction_clustering"])
+
+
+def test_other_masks_are_an_error():
+    module = importlib.import_module("benchmarks.bench_tagger")
+    answers = {
+        "predict": lambda x: {"assignments": x},
+        "near": lambda x: {"assignments": x + 5e-5},
+        "far": lambda x: {"assignments": x + 2e-4},
+    }
+    images = np.zeros((2, 3))
+    with pytest.raises(RuntimeError, match="masks of far differ from Keras' by 2.0e-04"):
+        module._differences(answers, images)
+    del answers["far"]
+    assert module._differences(answers, images) == {"predict": 0.0, "near": pytest.approx(5e-5)}
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def classifier(monkeypatch):
         },
     )
     preset = types.SimpleNamespace(binary_images=False)
-    monkeypatch.setattr(training, "load", lambda run: (model, preset))
+    monkeypatch.setattr(training, "load", lambda run, *_, **changes: (model, preset))
 
 
 @pytest.fixture

@@ -21,6 +21,12 @@ NUM_TRAIN_IMAGES = 200
 NUM_TEST_IMAGES = 10
 NUM_RESTARTS = 2
 """,
+    "02_tagger": """
+EPOCHS = 1
+GREY_EPOCHS = 1
+NUM_TRAIN_IMAGES = 100
+REPEATS = 1
+""",
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds

@@ -16,6 +16,7 @@ __all__ = [
     "brightness",
     "group_colors",
     "groups_figure",
+    "iterations_figure",
     "label_map",
     "likelihood_figure",
     "num_groups_figure",
@@ -188,6 +189,29 @@ def likelihood_figure(trace):
     # The start, where every reconstruction is 0.5, would squeeze all the rest.
     low, high = values[1:].min(), values[1:].max()
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def iterations_figure(minutes, scores):
+    """Draws how the score of each iteration grows with training.
+
+    Args:
+        minutes: Float `[epochs]`, minutes of training at the end of each epoch.
+        scores: `[T, epochs]`, such as the `val_ami_1` to `val_ami_T` of a history.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> figure = tfbind.plots.iterations_figure([1.0, 2.0], [[0.2, 0.4], [0.3, 0.6]])
+    >>> len(figure.axes[0].lines)
+    2
+    """
+    figure, axes = _axes("minutes of training", "adjusted mutual information")
+    for index, values in enumerate(_array(scores)):
+        axes.plot(minutes, values, color=_rgb(index), label=f"iteration {index + 1}")
     axes.legend(loc="lower right")
     return figure
 

@@ -34,18 +34,21 @@ def pixels(array):
     return tf.reshape(array, [len(array), 12, -1])
 
 
+@pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.4])
-def test_binary_modelling_error_is_a_gradient(noise, test_seed):
-    """Of log sum_k m_k q(x|z_k), with respect to z."""
+def test_binary_modelling_error_is_a_gradient(noise, grey, test_seed):
+    """Of log sum_k m_k q(x|z_k), with respect to z; for a grey x of its mean over what x may be."""
     model, random = make(noise=noise), np.random.default_rng(test_seed)
     x = pixels(images(20, seed=test_seed))
+    if grey:
+        x = tf.constant(random.random(x.shape), tf.float32)
     z = tf.constant(random.random((20, GROUPS, 12, 1)), tf.float32)
     m = tf.nn.softmax(tf.constant(random.standard_normal((20, GROUPS, 12)), tf.float32), axis=1)
     with tf.GradientTape() as tape:
         tape.watch(z)
         on = noise + (1 - 2 * noise) * z  # that a pixel is seen as 1
-        seen = tf.where(x[:, None] == 1, on, 1 - on)
-        log_mixture = tf.reduce_sum(tf.math.log(tf.reduce_sum(m[..., None] * seen, axis=1)))
+        seen = [tf.reduce_sum(m[..., None] * p, axis=1) for p in (on, 1 - on)]
+        log_mixture = tf.reduce_sum(x * tf.math.log(seen[0]) + (1 - x) * tf.math.log(seen[1]))
     expected = tape.gradient(log_mixture, z)
     state = model.initial_state(x, m)._replace(means=z)
     np.testing.assert_allclose(model.modelling_error(x, state), expected, rtol=1e-5, atol=1e-5)

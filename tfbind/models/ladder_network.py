@@ -191,7 +191,7 @@ class LadderNetwork(EventModel):
             x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
         self.ladder.reset_statistics()
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def update(images):
             self.ladder.encode(self._flat(images), update="average")
 

@@ -232,9 +232,10 @@ class Tagger(GroupingModel):
         """Returns delta z, `[B, K, P, C]`: which way the noisy input pulls each group's means."""
         x, z, m = noisy[:, None], state.means, state.assignments[..., None]
         if self.binary:
-            on = self._probability_on(z)
-            mixture = tf.reduce_sum(on * m, axis=1, keepdims=True)
-            return (1.0 - 2.0 * self.noise) * m / (mixture - 1.0 + x)
+            # The paper's m / (mixture - 1 + x), and defined for grey values too.
+            mixture = tf.reduce_sum(self._probability_on(z) * m, axis=1, keepdims=True)
+            pull = x / mixture - (1.0 - x) / (1.0 - mixture)
+            return (1.0 - 2.0 * self.noise) * m * pull
         error = m * (x - z)
         if self.equations == "paper":
             s = self._noisy_variance()
@@ -449,7 +450,7 @@ class Tagger(GroupingModel):
         for layer in self.standardizations.values():
             layer.reset()
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def update(images, seed):
             images = self._pixels(images)
             noise = seeds.normal([tf.shape(images)[0], self.num_groups, self.num_pixels], seed)
@@ -487,7 +488,8 @@ class Tagger(GroupingModel):
 
 
 def _soft_clip(p):
-    return p * (1.0 - 2.0 * _SOFT_CLIP) + _SOFT_CLIP
+    # p * (1 - 2 * _SOFT_CLIP) + _SOFT_CLIP, without a constant that float16 would round to 1
+    return p + _SOFT_CLIP * (1.0 - 2.0 * p)
 
 
 def _size(part):
