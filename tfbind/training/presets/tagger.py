@@ -99,6 +99,11 @@ class TaggerPreset(GroupingPreset):
             return self.learning_rate
         return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / self.max_epochs))
 
+    def finish(self, model, training_data):
+        # `fit` did so with the batches it began with, which a resumed run has others of
+        if self.normalization == "batch":
+            model.calibrate(training_data.stream(0)[0])
+
     def figures(self, model, data_dir=None):
         images, groups = data.load(self.dataset, self.test_split, data_dir)
         images, groups = images[:_PICTURED], groups[:_PICTURED]
