@@ -23,7 +23,6 @@ NUM_RESTARTS = 2
 """,
     "02_tagger": """
 EPOCHS = 1
-GREY_EPOCHS = 1
 NUM_TRAIN_IMAGES = 100
 REPEATS = 1
 """,
