@@ -7,6 +7,10 @@ once the draw is fused with what uses it (`make bench` measures it).
 
 What a seed promises: the same numbers on the same device in the same compile mode. XLA draws
 other numbers than graph or eager mode from the same seed.
+
+Without XLA there is one exception. What no gradient goes through, such as the images that
+`UntappedVAE` imagines, may be computed with the weights after the step instead of those before
+it, as threads have it: TensorFlow's graph optimiser (`dependency_optimization`) drops the order.
 """
 
 import random

@@ -38,7 +38,8 @@ def test_keras_file_of_an_uncompiled_model(entry, event_shape, make, tmp_path):
 
 
 def test_keras_file_of_a_compiled_model(entry, make_compiled, tmp_path):
-    model, event_shape = make_compiled(entry), entry.event_shapes[0]
+    model = make_compiled(entry, jit_compile=not entry.repeats_without_xla)
+    event_shape = entry.event_shapes[0]
     arguments = {**entry.fit_arguments(event_shape, 16), "batch_size": 8, "verbose": 0}
     model.fit(**arguments)
     model.save(tmp_path / "model.keras")
@@ -55,7 +56,7 @@ def test_keras_file_of_a_compiled_model(entry, make_compiled, tmp_path):
 
 def test_a_killed_run_continues_to_the_same_weights(entry, make_compiled, tmp_path):
     def train(epochs, from_epoch):
-        model = make_compiled(entry)
+        model = make_compiled(entry, jit_compile=not entry.repeats_without_xla)
         stopping = ResumableEarlyStopping(monitor="loss", patience=9, restore_best_weights=True)
         checkpoint = Checkpoint(tmp_path, stopping, interval=0)
         initial_epoch = checkpoint.restore(model)
