@@ -38,8 +38,10 @@ def test_not_numbers(value):
 
 def test_open_and_endless_intervals():
     assert _validation.check_number("rate", 1e9, 0, open_low=True) == 1e9
-    with raises("`rate` must be a number in (0, inf]. Received: rate=0."):
+    with raises("`rate` must be a number in (0, inf). Received: rate=0."):
         _validation.check_number("rate", 0, 0, open_low=True)
+    with raises("`mean` must be a number in (-inf, inf). Received: mean=inf."):
+        _validation.check_number("mean", np.inf, -np.inf)
 
 
 def test_choices():

@@ -13,10 +13,11 @@ def check_integer(name, value, minimum):
 
 
 def check_number(name, value, low, high=np.inf, *, open_low=False):
-    """Returns `value` as a float, or raises if it is not a number in `[low, high]`."""
-    inside = isinstance(value, numbers.Real) and low <= value <= high
+    """Returns `value` as a float, or raises if it is not a finite number in `[low, high]`."""
+    inside = isinstance(value, numbers.Real) and low <= value <= high and np.isfinite(value)
     if isinstance(value, bool) or not inside or (open_low and value == low):
-        interval = f"{'(' if open_low else '['}{low}, {high}]"
+        opening = "(" if open_low or low == -np.inf else "["
+        interval = f"{opening}{low}, {high}{')' if high == np.inf else ']'}"
         raise ValueError(f"`{name}` must be a number in {interval}. Received: {name}={value!r}.")
     return float(value)
 

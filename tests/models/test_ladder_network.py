@@ -300,7 +300,7 @@ GOOD = {"event_shape": SHAPE, "num_classes": CLASSES, "hidden_units": HIDDEN}
         ),
         (
             {"denoising_weights": (1.0, 1.0, -1.0, 0.0)},
-            "`denoising_weights` must be a number in [0, inf]. Received: denoising_weights=-1.0.",
+            "`denoising_weights` must be a number in [0, inf). Received: denoising_weights=-1.0.",
         ),
         ({"noise": (0.3, 0.3)}, "`noise` must be a number or one for each of the 4 layers."),
         ({"combinator": "mlp"}, "`combinator` must be one of 'gauss', 'gauss_stable_v'."),

@@ -97,6 +97,12 @@ def test_variance(theta):
     assert float(model.variance) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("variance", [0.01, 1.0, 5.0])
+def test_the_variance_starts_where_it_is_told(variance):
+    model = models.Tagger(SHAPE, likelihood="gaussian", initial_variance=variance, **SMALL)
+    assert float(model.variance) == pytest.approx(variance, rel=1e-4)
+
+
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_groups_are_exchangeable(likelihood, normalization, test_seed):
@@ -305,13 +311,17 @@ def test_keras_file(trained, tmp_path):
             {"likelihood": "poisson"},
             "`likelihood` must be one of 'bernoulli', 'gaussian'. Received: likelihood='poisson'.",
         ),
-        ({"noise": 0}, "`noise` must be a number in (0, inf]. Received: noise=0."),
+        ({"noise": 0}, "`noise` must be a number in (0, inf). Received: noise=0."),
         (
             {"noise": 0.5},
             "`noise` must be a number in (0, 0.5) for binary data, where 0.5 leaves nothing of "
             "the image. Received: noise=0.5.",
         ),
-        ({"initial_mean": "half"}, "`initial_mean` must be a number in [-inf, inf]. Received"),
+        (
+            {"initial_variance": 0, "likelihood": "gaussian"},
+            "`initial_variance` must be a number in (0, inf). Received: initial_variance=0.",
+        ),
+        ({"initial_mean": "half"}, "`initial_mean` must be a number in (-inf, inf). Received"),
         ({"normalization": "group"}, "`normalization` must be one of 'batch', 'layer'. Received"),
         ({"combinator": "mlp"}, "`combinator` must be one of 'gauss', 'gauss_stable_v'. Received"),
         ({"num_classes": 1}, "`num_classes` must be an integer >= 2. Received: num_classes=1."),
@@ -320,7 +330,7 @@ def test_keras_file(trained, tmp_path):
             "The last of `units` must be num_classes + 1, one for a group without an object. "
             "Received: units=(9, 6, 4), num_classes=4.",
         ),
-        ({"class_weight": -1}, "`class_weight` must be a number in [0, inf]. Received"),
+        ({"class_weight": -1}, "`class_weight` must be a number in [0, inf). Received"),
         ({"equations": "mine"}, "`equations` must be one of 'code', 'paper'. Received"),
     ],
 )

@@ -213,7 +213,7 @@ def test_presets_are_frozen():
     ("change", "sentence"),
     [
         ({"dataset": "faces"}, "`dataset` must be one of 'simple_superposition', 'shapes',"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be a number in (0, inf]. Received:"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be a number in (0, inf). Received:"),
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: batch_size=0."),
         ({"noise": 1.5}, "`noise` must be a number in [0, 1]. Received: noise=1.5."),
         ({"num_groups": 1}, "`num_groups` must be an integer >= 2. Received: num_groups=1."),

@@ -24,6 +24,8 @@ class UntappedVAEPreset(Preset):
     The score is the cross-entropy on the images of those classes, after naming.
 
     Attributes:
+        num_classes: Classes of the data to keep, the first ones. With 5, of which `num_seen` is 3,
+            settings can be compared without a look at the labels of classes 5 to 9.
         num_seen: Classes with labels, the first ones.
         num_unlabeled: Images to draw without labels.
         latent_dim: Dimensions of z.
@@ -43,6 +45,7 @@ class UntappedVAEPreset(Preset):
     train_split: str = "train+test"
     test_split: str = "train+test"
     metric: str = "cross_entropy"
+    num_classes: int = 10
     num_seen: int = 5
     num_unlabeled: int = 20_000
     latent_dim: int = 2
@@ -61,12 +64,14 @@ class UntappedVAEPreset(Preset):
         super().__post_init__()
         for name in ("num_seen", "num_unlabeled"):
             check_integer(name, getattr(self, name), 1)
+        check_integer("num_classes", self.num_classes, self.num_seen + 1)
         check_number("adam_epsilon", self.adam_epsilon, 0, open_low=True)
 
     def _load(self, split, data_dir):
         """Returns images of zeros and ones, and labels."""
         images, labels = data.load(self.dataset, split, data_dir, keys=("image", "label"))
-        return (images >= 0.5).astype("float32"), labels
+        kept = labels < self.num_classes
+        return (images[kept] >= 0.5).astype("float32"), labels[kept]
 
     def training_data(self, data_dir=None):
         images, labels = self._load(self.train_split, data_dir)
@@ -91,7 +96,7 @@ class UntappedVAEPreset(Preset):
         keras.utils.set_random_seed(self.seed)
         model = UntappedVAE(
             event_shape,
-            num_classes=10,
+            num_classes=self.num_classes,
             latent_dim=self.latent_dim,
             classifier_units=self.classifier_units,
             encoder_units=self.encoder_units,
