@@ -6,4 +6,4 @@
 `*_seconds` are the two sides compared.
 """
 
-NAMES = ("reconstruction_clustering", "training", "scaling", "metrics", "tagger")
+NAMES = ("reconstruction_clustering", "training", "scaling", "metrics", "tagger", "untapped_vae")

@@ -125,6 +125,35 @@ def test_num_groups_figure_marks_the_best():
     np.testing.assert_array_equal(mark.get_xydata(), [[3, -15]])
 
 
+def test_classes_figure_has_the_seen_and_the_unseen_in_their_order():
+    images = np.random.default_rng(0).uniform(size=(4, 5, 3, 1))
+    figure = plots.classes_figure(images, names=[0, 1, 3, 2], num_seen=2)
+    assert [part.get_suptitle() for part in figure.subfigs] == ["seen", "unseen"]
+    titles = [[axes.get_title() for axes in part.axes] for part in figure.subfigs]
+    assert titles == [["0 \u2192 0", "1 \u2192 1"], ["2 \u2192 3", "3 \u2192 2"]]
+    shown = [axes.images[0].get_array() for part in figure.subfigs for axes in part.axes]
+    np.testing.assert_allclose(np.divide(shown, 255)[..., :1], images, atol=0.51 / 255)
+
+
+@pytest.mark.parametrize("dims", [(0, 2), (3,)])
+def test_manifold_figure_lies_as_the_axes_say(dims):
+    """Each picture is found at the place of its latents."""
+    rows, columns = (3, 4) if len(dims) > 1 else (1, 4)
+    images = np.random.default_rng(0).uniform(size=(7, rows, columns, 5, 2))
+    figure = plots.manifold_figure(images, "abcdefg", latent_range=(-1.0, 3.0), dims=dims)
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title()[-1] for axes in panels] == list("abcdefg")
+    for axes, grid in zip(panels, images, strict=True):
+        (picture,) = axes.images
+        left, right, bottom, top = picture.get_extent()
+        assert (left, right, bottom, top) == (-1, 3, -1, 3)
+        assert picture.origin == "upper"  # row 0 is on top
+        tiles = picture.get_array().reshape(rows, 6, columns, 3).swapaxes(1, 2)
+        np.testing.assert_allclose(tiles[..., :5, :2], grid, rtol=1e-6)  # without the lines
+        assert axes.get_xlabel() == f"$z_{{{dims[0] + 1}}}$"
+        assert axes.get_ylabel() == (f"$z_{{{dims[1] + 1}}}$" if len(dims) > 1 else "")
+
+
 def test_save_writes_the_whole_file_or_none(scene, tmp_path):
     figure = plots.likelihood_figure(scene[2])
     plots.save(figure, tmp_path / "curve.png")

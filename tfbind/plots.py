@@ -1,4 +1,4 @@
-"""Pictures of groupings, in one set of colours: group k looks the same in all of them.
+"""Pictures of groupings, in one set of colours: group k looks the same in all. And of classes.
 
 Figures are matplotlib's own objects, made without pyplot, so that no global state is touched and
 no display is needed. In a notebook, `IPython.display.display(figure)` shows one.
@@ -14,11 +14,13 @@ from tfbind._validation import check_shape
 
 __all__ = [
     "brightness",
+    "classes_figure",
     "group_colors",
     "groups_figure",
     "iterations_figure",
     "label_map",
     "likelihood_figure",
+    "manifold_figure",
     "num_groups_figure",
     "overlay",
     "save",
@@ -48,6 +50,8 @@ _COLORS = np.array(
     dtype=np.uint8,
 )
 _TILE = 0.85  # inches
+_MOST_GRIDS_A_ROW = 5
+_GAP = 0.4  # grey value of the lines between the pictures of a grid
 _NO_GROUP = 255  # grey value of lit pixels without a true group
 
 
@@ -169,6 +173,27 @@ def groups_figure(images, trace, groups=None, iterations=(0, 1, 2, 3, 5, 10), wh
     return _tiled(panels, light.shape[1:])
 
 
+def classes_figure(images, names, num_seen):
+    """Draws what each output of a model decodes to, in their order: seen classes, then unseen.
+
+    Args:
+        images: `[k, H, W, C]` or `[k, H, W]`, as `unseen_classes.decoded_classes` returns them.
+        names: `[k]`, the class that each output stands for, as `unseen_classes.name_classes` finds.
+        num_seen: Integer from 1 to k - 1, how many classes had labels.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    References:
+        Inverting VAEs (all-umass/untapped), Figure 2.
+    """
+    light = np.stack([brightness(image) for image in images])
+    pictures = zip(_titles(names), _grey(light), strict=True)
+    columns = [(title, [picture]) for title, picture in pictures]
+    panels = {"seen": dict(columns[:num_seen]), "unseen": dict(columns[num_seen:])}
+    return _tiled(panels, light.shape[1:])
+
+
 def likelihood_figure(trace):
     """Draws the log-likelihood over the iterations: each image's, and their mean.
 
@@ -213,6 +238,39 @@ def iterations_figure(minutes, scores):
     for index, values in enumerate(_array(scores)):
         axes.plot(minutes, values, color=_rgb(index), label=f"iteration {index + 1}")
     axes.legend(loc="lower right")
+    return figure
+
+
+def manifold_figure(images, names, latent_range, dims=(0, 1)):
+    """Draws what each output of a model decodes to all over the box of its latents.
+
+    Args:
+        images: `[k, rows, columns, H, W, C]`, or without C, as `unseen_classes.decoded_grid`
+            returns them: the first dimension grows to the right, the second upwards.
+        names: `[k]`, the class that each output stands for.
+        latent_range: Pair (low, high), the walls of the box.
+        dims: The two dimensions of z that are traversed, or the only one.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    gap = [(0, 0), (0, 0), (0, 1), (0, 1)]
+    grids = [np.pad(brightness(grid, spatial_ndim=4), gap, constant_values=_GAP) for grid in images]
+    num_columns = min(len(grids), _MOST_GRIDS_A_ROW)
+    num_rows = -(-len(grids) // num_columns)
+    figure = Figure(figsize=(2.7 * num_columns, 2.9 * num_rows), layout="constrained")
+    panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
+    for axes, grid, title in zip(panels, grids, _titles(names), strict=False):
+        mosaic = np.block([[picture for picture in row] for row in grid])
+        height, width = mosaic.shape
+        extent = (*latent_range, *latent_range)
+        axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, extent=extent, aspect=height / width)
+        axes.set_title(title, fontsize=9)
+        axes.set(xlabel=_latent(dims[0]), xticks=latent_range, yticks=[])
+        if len(dims) > 1:
+            axes.set(ylabel=_latent(dims[1]), yticks=latent_range)
+    for axes in panels[len(grids) :]:
+        axes.set_axis_off()
     return figure
 
 
@@ -266,6 +324,14 @@ def _blend(shares):
 
 def _grey(light):
     return [np.rint(255 * np.repeat(x[..., None], 3, axis=-1)).astype("uint8") for x in light]
+
+
+def _titles(names):
+    return [f"{output} \u2192 {name}" for output, name in enumerate(names)]
+
+
+def _latent(dim):
+    return f"$z_{{{dim + 1}}}$"
 
 
 def _tint(reconstruction, group):

@@ -257,11 +257,12 @@ def test_networks_of_ones_own_come_back_from_a_file(tmp_path):
     [
         ({"num_classes": 1}, "`num_classes` must be an integer >= 2"),
         ({"latent_dim": 0}, "`latent_dim` must be an integer >= 1"),
-        ({"temperature": 0.0}, r"`temperature` must be a number in \(0, inf\]"),
+        ({"temperature": 0.0}, r"`temperature` must be a number in \(0, inf\)"),
         ({"temperature": -1.0}, "`temperature` must be"),
         ({"reverse": True}, "`reverse` must be one of 'bound', 'marginal', False"),
         ({"likelihood": "poisson"}, "`likelihood` must be one of"),
-        ({"latent_range": (1.0, 1.0)}, "latent_range"),
+        ({"latent_range": (1.0, 1.0)}, r"`latent_range\[1\]` must be a number in \(1.0, inf"),
+        ({"latent_range": 1.5}, r"`latent_range` must be a pair of numbers, \(low, high\)"),
         ({"label_weight": -1}, "`label_weight` must be"),
         ({"reverse_weight": -1}, "`reverse_weight` must be"),
         ({"reconstruction_weight": -1}, "`reconstruction_weight` must be"),
@@ -281,6 +282,11 @@ def test_refused_settings(settings, message):
         ({"label": np.zeros(64)}, "`label` must hold integers"),
         ({"unfeatured_label": np.full(64, 4)}, "`unfeatured_label` must hold integers from 0 to 3"),
         ({"unfeatured_label": None}, "`x` must have the key 'unfeatured_label' too"),
+        (
+            {"label": None},
+            "`x` must have the key 'label' too. Received: 'image', 'unlabeled_image'",
+        ),
+        ({"unlabeled_image": None}, "`x` must have the key 'unlabeled_image' too"),
         ({"unlabeled_image": np.ones((3, 5))}, "`unlabeled_image` must have shape"),
         ({"image": np.full((64, 12), 2.0)}, "`images` must lie in"),
     ],
@@ -291,6 +297,36 @@ def test_refused_batches(changes, message):
     x = {key: value for key, value in (batch() | changes).items() if value is not None}
     with pytest.raises(ValueError, match=message):
         model.fit(x, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["dict", "dataset", "images and labels"])
+def test_training_without_what_the_reverse_model_learns_from(kind):
+    x = {key: batch()[key] for key in ("image", "label", "unlabeled_image")}
+    arguments = {
+        "dict": (x,),
+        "dataset": (tf.data.Dataset.from_tensors(x),),
+        "images and labels": (x["image"], x["label"]),
+    }[kind]
+    model = make()
+    model.compile("sgd")
+    message = "`x` must have the key 'unfeatured_label' too, or the model reverse=False. Received"
+    with pytest.raises(ValueError, match=message):
+        model.fit(*arguments, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+@pytest.mark.parametrize(
+    ("reverse", "missing"),
+    [("bound", "label"), ("marginal", "label"), (False, "label"), ("marginal", "unlabeled_image")],
+)
+def test_labels_without_images_need_company(as_dataset, reverse, missing):
+    model = make(reverse=reverse)
+    model.compile("sgd")
+    x = {key: tf.constant(value) for key, value in batch().items() if key != missing}
+    x = tf.data.Dataset.from_tensors(x) if as_dataset else x
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=f"`x` must have the key '{missing}' too. Received"):
+            method(x, verbose=0)
 
 
 def test_m2_needs_no_labels_without_images():
@@ -304,8 +340,11 @@ def test_refused_labels_and_latents():
     model, (images, _) = make(), data(3)
     model.compile("sgd")
     for call in (
+        lambda: model.fit(images, np.full(3, 4), verbose=0),
         lambda: model.evaluate(images, np.full(3, 4), verbose=0),
         lambda: model.sample([4]),
+        lambda: model.encode(images, [0, 1, 4]),
+        lambda: model.decode([-1], np.zeros((1, 2), "float32")),
         lambda: model.log_prob(images, np.full(3, 4)),
     ):
         with pytest.raises(ValueError, match="`label` must hold integers from 0 to 3"):

@@ -1,7 +1,10 @@
 """The task of unseen classes: what is hidden, how outputs get names, and the scores by hand."""
 
+import types
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbind.training import unseen_classes
 
@@ -74,6 +77,46 @@ def test_two_outputs_that_decode_alike_own_one_class():
     claims = np.eye(4)[[0, 1, 3, 3]] * 0.9 + 0.025
     found = unseen_classes.score_unseen_classes(np.full((2, 4), 0.25), np.array([2, 3]), claims, 2)
     assert found["num_owned"] == 1
+
+
+def transparent(latent_dim):
+    """A stand-in for a model: images are latents, and a decoded image tells label and latent."""
+    return types.SimpleNamespace(
+        num_classes=3,
+        latent_dim=latent_dim,
+        latent_range=(-1.0, 3.0),
+        event_shape=(1 + latent_dim,),
+        encode=lambda images, labels: tf.constant(images, tf.float32),
+        decode=lambda labels, latent: tf.concat(
+            [tf.cast(labels, tf.float32)[:, None], tf.cast(latent, tf.float32)], axis=1
+        ),
+    )
+
+
+def test_classes_are_decoded_at_the_mean_latent():
+    latents = np.array([[0.0, 2.0], [1.0, -1.0], [2.0, 2.0]])
+    found = unseen_classes.decoded_classes(transparent(2), latents, np.array([0, 1, 1]))
+    np.testing.assert_allclose(found, [[0, 1, 1], [1, 1, 1], [2, 1, 1]], atol=1e-6)
+
+
+def test_the_grid_covers_the_box_in_the_two_dimensions_that_vary_most():
+    latents = np.random.default_rng(0).uniform(-1, 1, (50, 4)) * [0.1, 0.9, 0.5, 0.7]
+    found, dims = unseen_classes.decoded_grid(transparent(4), latents, np.zeros(50, int), size=4)
+    assert dims == (1, 3) and found.shape == (3, 4, 4, 5)
+    points = [-0.5, 0.5, 1.5, 2.5]  # the middles of four equal parts of [-1, 3]
+    np.testing.assert_allclose(
+        found[..., 0], np.broadcast_to(np.arange(3)[:, None, None], (3, 4, 4))
+    )
+    np.testing.assert_allclose(found[..., 2], np.broadcast_to(points, (3, 4, 4)))
+    np.testing.assert_allclose(found[:, :, 0, 4], np.broadcast_to(points[::-1], (3, 4)))
+    for dim in (0, 2):
+        np.testing.assert_allclose(found[..., 1 + dim], latents[:, dim].mean(), rtol=1e-5)
+
+
+def test_the_grid_of_a_single_dimension_is_a_row():
+    found, dims = unseen_classes.decoded_grid(transparent(1), np.zeros((2, 1)), [0, 1], size=4)
+    assert dims == (0,)
+    np.testing.assert_allclose(found[1], [[[1, -0.5], [1, 0.5], [1, 1.5], [1, 2.5]]])
 
 
 def test_the_naming_classifier_knows_its_images():

@@ -85,7 +85,15 @@ class UntappedVAE(EventModel):
 
     References:
         Inverting VAEs (all-umass/untapped), equations 3 to 5, 8 and 17; the log-determinant of
-        its equations 14 to 16 applies the sigmoid once too often and is corrected here.
+        its equations 14 to 16 applies the sigmoid once too often and is corrected here, as it is
+        in the authors' code. Where paper and code differ this follows the paper: log q(z|x, y) is
+        in the reverse bound, which the code leaves out; z of a label without an image is drawn anew
+        in every step, where the code has ten pairs in all; the reconstruction is a mean, where the
+        code's is a binary sample, which trains nothing; the cross-entropy is that of q(y|x), where
+        the code's is of a relaxed label; the weights are those of equation 8, ten times the code's,
+        and the box is [-1.5, 1.5]^L, where the code's flow has `latent_range=(-pi/2, pi/2)`. It
+        follows the code in that the decoder is not trained by what it imagines, unless
+        `straight_through`, and that labelled images have no reverse bound.
         Kingma, Rezende, Mohamed, Welling. Semi-supervised learning with deep generative models.
         NIPS, 2014. https://arxiv.org/abs/1406.5298 (M2).
     """
@@ -134,6 +142,11 @@ class UntappedVAE(EventModel):
             raise ValueError(
                 "`corruption` must be a noise layer of `tfbind.layers` or None. "
                 f"Received: corruption={corruption!r}."
+            )
+        if not isinstance(latent_range, (tuple, list)) or len(latent_range) != 2:
+            raise ValueError(
+                "`latent_range` must be a pair of numbers, (low, high). "
+                f"Received: latent_range={latent_range!r}."
             )
         low, high = latent_range
         low = check_number("latent_range[0]", low, -np.inf)
@@ -322,6 +335,11 @@ class UntappedVAE(EventModel):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Minus equation 8, of which a batch has the terms that it has data for."""
         batch = self._as_batch(x, y)
+        if training and self.reverse and "unfeatured_label" not in batch:
+            raise ValueError(
+                "`x` must have the key 'unfeatured_label' too, or the model reverse=False. "
+                f"Received: {', '.join(map(repr, batch))}."
+            )
         step_seed = self.step_seed(self.seed, training)
         seeds_of = dict(zip(self.bounds, seeds.split(step_seed, len(self.bounds)), strict=True))
         logits = {
@@ -412,12 +430,12 @@ class UntappedVAE(EventModel):
             labels: int `[B]`.
             noise: float32 `[B, L]`, Normal(0, 1) for a sample; None or zeros for the median.
         """
-        q = self.posterior(images, tf.one_hot(labels, self.num_classes))
+        q = self.posterior(images, tf.one_hot(self._check_labels(labels), self.num_classes))
         return _transport(q, 0.0 if noise is None else noise)
 
     def decode(self, labels, latent):
         """Returns the mean of p(x|y, z), `[B, *event_shape]`; int labels `[B]`, z `[B, L]`."""
-        one_hot = tf.one_hot(labels, self.num_classes)
+        one_hot = tf.one_hot(self._check_labels(labels), self.num_classes)
         return self.observation.mean(self.decoder([one_hot, self._check_latent(latent)]))
 
     def prior_sample(self, num_examples, seed):
@@ -475,17 +493,29 @@ class UntappedVAE(EventModel):
 
     # Checks, endpoints, saving.
 
-    def _cycled(self, x, batch_size, initial_epoch):
-        if self.reverse and "unfeatured_label" not in x:
+    def _check_keys(self, x):
+        super()._check_keys(x)
+        needed = {"label"} if x.keys() & {"unlabeled_image", "unfeatured_label"} else set()
+        if self.reverse == "marginal" and "unfeatured_label" in x:
+            needed.add("unlabeled_image")
+        for key in sorted(needed - x.keys()):
             raise ValueError(
-                "`x` must have the key 'unfeatured_label' too, or the model reverse=False. "
-                f"Received: {', '.join(map(repr, x))}."
+                f"`x` must have the key {key!r} too. Received: {', '.join(map(repr, x))}."
             )
-        return super()._cycled(x, batch_size, initial_epoch)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains on what the class tells; see Keras for the arguments."""
+        return super().fit(x, self._check_array("label", y), *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Scores images, or images with the labels `y`, or what `fit` takes; see Keras."""
         return super().evaluate(x, self._check_array("label", y), *args, **kwargs)
+
+    def _check_labels(self, labels):
+        """Returns `labels`, checked if their values are known."""
+        if tf.is_symbolic_tensor(labels):
+            return labels
+        return self._check_array("label", np.asarray(labels))
 
     def _check_latent(self, latent):
         """Returns `latent` as a tensor; raises if its values are known and outside the box."""
@@ -512,6 +542,21 @@ class UntappedVAE(EventModel):
             "reconstruction": "mean of every element, in the range of the input",
         }
 
+        def inside(name, tensor):
+            """Returns `tensor`; a server refuses it if not in its range, a device cannot."""
+            low, high = ranges[name]
+            sentence = f"`{name}` must lie in [{low}, {high}]."
+            fits = tf.reduce_all((tensor >= low) & (tensor <= high))
+            with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
+                return tf.identity(tensor)
+
+        def encode(image, label, noise):
+            return {"latent": self.encode(image, inside("label", label), noise)}
+
+        def decode(label, latent):
+            label, latent = inside("label", label), inside("latent", latent)
+            return {"reconstruction": self.decode(label, latent)}
+
         def endpoint(function, inputs, outputs):
             return Endpoint(
                 function,
@@ -527,16 +572,8 @@ class UntappedVAE(EventModel):
                 (image,),
                 ("probabilities",),
             ),
-            "encode": endpoint(
-                lambda image, label, noise: {"latent": self.encode(image, label, noise)},
-                (image, label, noise),
-                ("latent",),
-            ),
-            "decode": endpoint(
-                lambda label, latent: {"reconstruction": self.decode(label, latent)},
-                (label, latent),
-                ("reconstruction",),
-            ),
+            "encode": endpoint(encode, (image, label, noise), ("latent",)),
+            "decode": endpoint(decode, (label, latent), ("reconstruction",)),
         }
 
     def get_config(self):

@@ -87,6 +87,36 @@ def decoded_classes(model, images, labels):
     return model.decode(np.arange(model.num_classes), mean).numpy()
 
 
+def decoded_grid(model, images, labels, size=8):
+    """Decodes every one-hot label all over the box of the latents.
+
+    Of more than two dimensions those are traversed in which the latents of the labelled images
+    differ most, for training leaves some unused; the others stay at the mean.
+
+    Args:
+        model: An `UntappedVAE`.
+        images: float32 `[n, *event_shape]`.
+        labels: Integers `[n]`.
+        size: Integer, points along a dimension.
+
+    Returns:
+        A pair: float32 `[k, size, size, *event_shape]`, whose columns go along the first dimension
+        and whose rows go down along the second, of which there is one row where z has one
+        dimension; and the tuple of the dimensions, from 0.
+    """
+    latents = model.encode(images, labels).numpy()
+    dims = tuple(sorted(latents.std(axis=0).argsort()[-2:].tolist()))
+    low, high = model.latent_range
+    points = low + (high - low) * (np.arange(size) + 0.5) / size
+    grid = np.tile(latents.mean(axis=0), (size ** (len(dims) - 1), size, 1))
+    grid[..., dims[0]] = points
+    if len(dims) > 1:
+        grid[..., dims[1]] = points[::-1, None]
+    rows, k = grid.reshape(-1, model.latent_dim), model.num_classes
+    decoded = model.decode(np.repeat(np.arange(k), len(rows)), np.tile(rows, (k, 1)))
+    return decoded.numpy().reshape(k, *grid.shape[:2], *model.event_shape), dims
+
+
 def naming_classifier(images, labels):
     """Returns the logistic regression, trained on all labels, that names decoded images."""
     return linear_model.LogisticRegression(C=0.01, max_iter=1000).fit(_flat(images), labels)

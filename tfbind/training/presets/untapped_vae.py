@@ -6,7 +6,7 @@ import functools
 import keras
 import numpy as np
 
-from tfbind import data, seeds
+from tfbind import data, plots, seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.data import pipelines
 from tfbind.layers.random_affine import RandomAffine
@@ -60,12 +60,21 @@ class UntappedVAEPreset(Preset):
     adam_epsilon: float = 1e-7
     gradient_norm: float | None = None
 
+    binary_images = True
+
     def __post_init__(self):
         super().__post_init__()
         for name in ("num_seen", "num_unlabeled"):
             check_integer(name, getattr(self, name), 1)
         check_integer("num_classes", self.num_classes, self.num_seen + 1)
         check_number("adam_epsilon", self.adam_epsilon, 0, open_low=True)
+        if self.gradient_norm is not None:
+            check_number("gradient_norm", self.gradient_norm, 0, open_low=True)
+        if len(self.distortion) != 4:
+            raise ValueError(
+                "`distortion` must be four numbers: rotation, scale, shear, shift. "
+                f"Received: distortion={self.distortion!r}."
+            )
 
     def _load(self, split, data_dir):
         """Returns images of zeros and ones, and labels."""
@@ -122,10 +131,7 @@ class UntappedVAEPreset(Preset):
             those of unseen classes.
         """
         images, labels = self._load(self.train_split, data_dir)
-        seen = labels < self.num_seen
-        decoded = unseen_classes.decoded_classes(model, images[seen], labels[seen])
-        classifier = unseen_classes.naming_classifier(images, labels)
-        claims = classifier.predict_proba(decoded.reshape(len(decoded), -1))
+        _, claims = self._decode(model, images, labels)
         images, labels = self._load(self.test_split, data_dir)
         outputs = model.predict(images, batch_size=1000, verbose=verbose)["probabilities"]
         seen = labels < self.num_seen
@@ -138,6 +144,24 @@ class UntappedVAEPreset(Preset):
             "seen_accuracy": float(correct.mean()),
             "num_images": int(np.sum(~seen)),
         }
+
+    def figures(self, model, data_dir=None):
+        images, labels = self._load(self.train_split, data_dir)
+        decoded, claims = self._decode(model, images, labels)
+        names = unseen_classes.name_classes(claims, self.num_seen)
+        seen = labels < self.num_seen
+        grid, dims = unseen_classes.decoded_grid(model, images[seen], labels[seen])
+        return {
+            "classes.png": plots.classes_figure(decoded, names, self.num_seen),
+            "manifold.png": plots.manifold_figure(grid, names, model.latent_range, dims),
+        }
+
+    def _decode(self, model, images, labels):
+        """Returns what every output decodes to, and of every class how probable that is."""
+        seen = labels < self.num_seen
+        decoded = unseen_classes.decoded_classes(model, images[seen], labels[seen])
+        classifier = unseen_classes.naming_classifier(images, labels)
+        return decoded, classifier.predict_proba(decoded.reshape(len(decoded), -1))
 
 
 # The authors' code weighs the bounds by 0.1 and the cross-entropy by 1, a tenth of the paper's
@@ -175,7 +199,7 @@ _OURS = UntappedVAEPreset(
     dataset="mnist",
     learning_rate=0.001,
     batch_size=250,
-    max_epochs=60,
+    max_epochs=30,
     latent_dim=8,
     classifier_units=(256, 256),
     encoder_units=(128,),
@@ -183,7 +207,7 @@ _OURS = UntappedVAEPreset(
     activation="relu",
     marginalize=True,
     reverse="marginal",
-    reverse_weight=10.0,
+    reverse_weight=30.0,
     distortion=(10.0, 0.1, 0.1, 2.0),
     source="ours",
 )
@@ -215,6 +239,7 @@ PRESETS = (
         batch_size=100,
         max_epochs=100,
         latent_dim=4,
+        reverse_weight=10.0,
         distortion=(5.0, 0.05, 0.05, 0.5),
     ),
     _digits(
@@ -223,6 +248,7 @@ PRESETS = (
         batch_size=100,
         max_epochs=5,
         latent_dim=2,
+        reverse_weight=10.0,
         classifier_units=(50,),
         encoder_units=(20,),
         decoder_units=(50,),

@@ -1,0 +1,235 @@
+"""A run of the untapped VAE: its scores and pictures by hand, its answers wherever it runs."""
+
+import dataclasses
+
+import numpy as np
+import PIL.Image
+import pytest
+from click.testing import CliRunner
+from sklearn import linear_model
+
+from tfbind import cli, data, export, serving, training
+from tfbind.training import presets, unseen_classes
+
+
+def tfbind(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_dir):
+    """The run folder of untapped-tiny, as the command line makes it."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = tfbind("train", "untapped-tiny", "--run", folder, "--data-dir", data_dir)
+    assert result.exit_code == 0, result.output
+    assert "with classes.png, manifold.png" in result.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return training.load(run)[0]
+
+
+@pytest.fixture(scope="module")
+def digits(data_dir):
+    """A function from a split to images of zeros and ones, and labels."""
+
+    def digits(split):
+        images, labels = data.load("digits", split, data_dir, keys=("image", "label"))
+        return (images >= 0.5).astype("float32"), labels
+
+    return digits
+
+
+@pytest.fixture(scope="module")
+def decoded(model, digits):
+    """What each output decodes to, and a digit's probability given that picture."""
+    images, labels = digits("train+test")
+    latent = model.encode(images[labels < 5], labels[labels < 5]).numpy().mean(axis=0)
+    pictures = model.decode(np.arange(10), np.tile(latent, (10, 1))).numpy()
+    regression = linear_model.LogisticRegression(C=0.01, max_iter=1000)
+    regression.fit(images.reshape(-1, 64), labels)
+    return pictures, regression.predict_proba(pictures.reshape(10, 64))
+
+
+def test_the_scores_are_those_of_unseen_classes(model, digits, decoded, data_dir):
+    preset = dataclasses.replace(presets.get("untapped-tiny"), test_split="test")
+    found = preset.evaluate(model, data_dir)
+    images, labels = digits("test")
+    outputs = model.predict(images, verbose=0)["probabilities"]
+    names = unseen_classes.name_classes(decoded[1], 5).tolist()
+    correct = [row[names.index(y)] for row, y in zip(outputs, labels, strict=True) if y >= 5]
+    assert found["cross_entropy"] == pytest.approx(-np.log(correct).mean(), rel=1e-4)
+    assert found["num_images"] == len(correct) == (labels >= 5).sum()
+    right = np.array(names)[outputs.argmax(axis=1)] == labels
+    assert found["accuracy"] == pytest.approx(right[labels >= 5].mean())
+    assert found["seen_accuracy"] == pytest.approx(right[labels < 5].mean())
+    assert found["seen_accuracy"] > 0.8
+
+
+def test_the_pictures_are_of_what_it_decodes(run, model, decoded, data_dir):
+    figures = presets.get("untapped-tiny").figures(model, data_dir)
+    classes = [axes for part in figures["classes.png"].subfigs for axes in part.axes]
+    for axes, picture in zip(classes, decoded[0], strict=True):
+        shown = axes.images[0].get_array()[..., :1] / 255
+        np.testing.assert_allclose(shown, picture, atol=0.51 / 255)
+    names = unseen_classes.name_classes(decoded[1], 5)
+    titles = [f"{y} \u2192 {name}" for y, name in enumerate(names)]
+    assert [axes.get_title() for axes in classes] == titles
+    grids = [axes for axes in figures["manifold.png"].axes if axes.images]
+    assert [axes.get_title() for axes in grids] == titles
+    corner = model.decode([7], np.float32([[-1.5, 1.5]]) * 7 / 8)[0]  # top left
+    np.testing.assert_allclose(grids[7].images[0].get_array()[:8, :8], corner[..., 0], atol=1e-6)
+    for name in figures:
+        with PIL.Image.open(run / name) as picture:
+            assert min(picture.size) > 90
+
+
+def test_pictures_are_classified_as_the_images_it_learned_from(run, model, digits, tmp_path):
+    """Grey pictures become zeros and ones, as the data did."""
+    image = digits("test[:1]")[0][0]
+    grey = PIL.Image.fromarray(np.uint8(60 + 100 * image[..., 0]))
+    grey.save(tmp_path / "grey.png")
+    result = tfbind("cluster", run, tmp_path / "grey.png", "--out", tmp_path / "labels.csv")
+    assert result.exit_code == 0, result.output
+    expected = model.predict(image[None], verbose=0)["probabilities"][0]
+    _, row = (tmp_path / "labels.csv").read_text().split()
+    assert row.split(",")[:2] == ["grey", str(expected.argmax())]
+    assert float(row.split(",")[2]) == pytest.approx(expected.max(), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export.export_saved_model(model, folder / "digits")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(exported):
+    with serving.ReferenceServer(exported / "digits") as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["session", "grpc", "rest", "tflite"])
+def answer(request, model, exported):
+    """A function from endpoint and inputs to outputs, of one of the ways to run the model."""
+    if request.param == "session":
+        yield export.SavedModelRunner(exported / "digits")
+    elif request.param == "tflite":
+        export.export_tflite(model, exported / "digits.tflite")
+        runner = export.TFLiteRunner(exported / "digits.tflite")
+
+        def one_by_one(endpoint, inputs):
+            rows = range(len(next(iter(inputs.values()))))
+            found = [
+                runner(endpoint, {key: x[n : n + 1] for key, x in inputs.items()}) for n in rows
+            ]
+            return {key: np.concatenate([row[key] for row in found]) for key in found[0]}
+
+        yield one_by_one
+    else:
+        server = request.getfixturevalue("server")
+        if request.param == "rest":
+            client = serving.RestClient(server.url, server.name)
+            yield lambda endpoint, inputs: client.predict(inputs, endpoint)
+        else:
+            with serving.GrpcClient(server.target, server.name) as client:
+                yield lambda endpoint, inputs: client.predict(inputs, endpoint)
+
+
+@pytest.mark.serving
+@pytest.mark.tflite
+def test_answers_are_alike_wherever_it_runs(answer, model, digits):
+    images, labels = digits("test[:9]")
+    random = np.random.default_rng(0)
+    labels = labels.astype("int32")
+    noise = random.standard_normal((9, 2)).astype("float32")
+    latent = random.uniform(*model.latent_range, (9, 2)).astype("float32")
+    outputs = model.predict(images, verbose=0)
+    everything = {
+        "serving_default": ({"image": images}, outputs),
+        "classify": ({"image": images}, {"probabilities": outputs["probabilities"]}),
+        "encode": (
+            {"image": images, "label": labels, "noise": noise},
+            {"latent": model.encode(images, labels, noise)},
+        ),
+        "decode": (
+            {"label": labels, "latent": latent},
+            {"reconstruction": model.decode(labels, latent)},
+        ),
+    }
+    assert everything.keys() == model.serving_endpoints().keys()
+    for endpoint, (inputs, expected) in everything.items():
+        found = answer(endpoint, inputs)
+        assert found.keys() == expected.keys()
+        for key, values in expected.items():
+            np.testing.assert_allclose(found[key], values, atol=2e-5, err_msg=f"{endpoint} {key}")
+
+
+@pytest.mark.serving
+@pytest.mark.parametrize("answer", ["session", "grpc", "rest"], indirect=True)
+@pytest.mark.parametrize(
+    ("endpoint", "changes"),
+    [
+        ("encode", {"label": np.int32([3, 10])}),
+        ("encode", {"label": np.int32([-1, 0])}),
+        ("decode", {"label": np.int32([10, 3])}),
+        ("decode", {"latent": np.float32([[0, 0], [0, -1.6]])}),
+        ("decode", {"latent": np.float32([[np.nan, 0], [0, 0]])}),
+    ],
+)
+def test_what_is_out_of_range_gets_no_answer(answer, endpoint, changes):
+    inputs = {"label": np.int32([0, 9])}
+    if endpoint == "encode":
+        inputs |= {"image": np.zeros((2, 8, 8, 1), "float32"), "noise": np.zeros((2, 2), "float32")}
+    else:
+        inputs["latent"] = np.float32([[-1.5, 1.5], [0, 0]])  # the walls belong to the box
+    assert answer(endpoint, inputs)
+    with pytest.raises((ValueError, serving.ServingError), match="The model cannot run on these"):
+        answer(endpoint, inputs | changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("num_seen=0", "`num_seen` must be an integer >= 1."),
+        ("num_seen=10", "`num_classes` must be an integer >= 11."),
+        ("num_unlabeled=0", "`num_unlabeled` must be an integer >= 1."),
+        ("reverse=True", "`reverse` must be one of 'bound', 'marginal', False."),
+        ("reverse_weight=-1", "`reverse_weight` must be a number in [0, inf)."),
+        ("latent_dim=0", "`latent_dim` must be an integer >= 1."),
+        ("gradient_norm=0", "`gradient_norm` must be a number in (0, inf)."),
+        ("distortion=5,1", "`distortion` must be four numbers"),
+    ],
+)
+def test_settings_that_do_not_fit(change, sentence, data_dir, tmp_path):
+    run = tmp_path / "run"
+    result = tfbind("train", "untapped-tiny", "--run", run, "--data-dir", data_dir, "--set", change)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ") and sentence in line
+
+
+# facts: the networks, the data and the training of the paper's section 4.
+@pytest.mark.parametrize("name, reverse, score", [("untapped", "bound", 2.07), ("m2", False, 2.30)])
+def test_it_has_the_settings_of_the_paper(name, reverse, score):
+    preset = presets.get(f"{name}-mnist")
+    assert (preset.reverse, preset.paper_score) == (reverse, score)
+    assert (preset.train_split, preset.num_seen, preset.num_unlabeled) == ("train+test", 5, 20_000)
+    assert (preset.learning_rate, preset.batch_size, preset.max_epochs) == (0.01, 10_000, 150)
+    model = preset.build((28, 28, 1))
+    shapes = {tuple(weight.shape) for weight in model.trainable_variables if weight.ndim == 2}
+    assert shapes == {
+        *((784, 50), (50, 50), (50, 10)),
+        *((794, 10), (10, 10), (10, 2)),
+        *((12, 250), (250, 500), (500, 784)),
+    }
+    assert (model.label_weight, model.reconstruction_weight) == (10.0, 0.1)
+    assert (model.latent_range, model.temperature, model.marginalize) == ((-1.5, 1.5), 1.0, False)
