@@ -26,6 +26,12 @@ EPOCHS = 1
 NUM_TRAIN_IMAGES = 100
 REPEATS = 1
 """,
+    "03_untapped_vae": """
+EPOCHS = 1
+NUM_STARTS = 1
+NUM_TRAIN_IMAGES = 200
+NUM_DRAWS = 2
+""",
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds
