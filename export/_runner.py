@@ -35,4 +35,5 @@ def check_inputs(signatures, signature, inputs):
 def first_line(error):
     """Returns what an error of TensorFlow says, without the traces that follow."""
     text = getattr(error, "message", None) or str(error)
+    text = text.strip().removeprefix("Graph execution error:")  # a session's first line
     return text.strip().split("\n")[0].rstrip(".")

@@ -192,7 +192,10 @@ def test_what_is_out_of_range_gets_no_answer(answer, endpoint, changes):
     else:
         inputs["latent"] = np.float32([[-1.5, 1.5], [0, 0]])  # the walls belong to the box
     assert answer(endpoint, inputs)
-    with pytest.raises((ValueError, serving.ServingError), match="The model cannot run on these"):
+    (name,) = changes
+    low, high = (0, 9) if name == "label" else (-1.5, 1.5)
+    sentence = rf"on these inputs: assertion failed: \[`{name}` must lie in \[{low}, {high}\]\.\]"
+    with pytest.raises((ValueError, serving.ServingError), match=sentence):
         answer(endpoint, inputs | changes)
 
 

@@ -167,7 +167,7 @@ class UntappedVAEPreset(Preset):
 # The authors' code weighs the bounds by 0.1 and the cross-entropy by 1, a tenth of the paper's
 # equation 8. Adam does not mind, but for what it adds to the root and for the clipping, which are
 # therefore ten times the code's 1e-4 and 5. The code also clips each element at 1, which then
-# hardly ever happens.
+# hardly ever happens. Epochs are the paper's; the code has 1000, its rate falls from the 500th on.
 _UNTAPPED = UntappedVAEPreset(
     name="untapped-mnist",
     summary="Untapped VAE on MNIST, digits 5-9 without labels: the paper's",
