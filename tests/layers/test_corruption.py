@@ -125,7 +125,7 @@ def test_in_a_sequential_model(make, tmp_path):
         (lambda: layers.SaltAndPepperNoise(1.1), r"`probability` must be a number in \[0, 1\]"),
         (lambda: layers.BitFlipNoise("half"), r"Received: probability='half'\."),
         (lambda: layers.BitFlipNoise(float("nan")), r"Received: probability=nan\."),
-        (lambda: layers.AdditiveGaussianNoise(-0.1), r"`stddev` must be a number in \[0, inf\]"),
+        (lambda: layers.AdditiveGaussianNoise(-0.1), r"`stddev` must be a number in \[0, inf\)"),
     ],
 )
 def test_bad_arguments(make_bad, match):

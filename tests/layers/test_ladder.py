@@ -179,7 +179,7 @@ def test_in_a_sequential_model(tmp_path):
         ),
         ({"units": (5,)}, r"`units` must be a tuple of two integers or more. Received: units=\(5"),
         ({"units": (5, 0)}, r"`units` must be an integer >= 1. Received: units=0\."),
-        ({"noise": -1}, r"`noise` must be a number in \[0, inf\]. Received: noise=-1\."),
+        ({"noise": -1}, r"`noise` must be a number in \[0, inf\). Received: noise=-1\."),
         (
             {"noise": (0.1, 0.2)},
             r"`noise` must be a number or one for each of the 4 layers. Received: noise=\(0.1, 0",

@@ -151,7 +151,7 @@ def test_in_a_sequential_model(tmp_path):
     [
         ({"kind": "group"}, "`kind` must be one of 'batch', 'layer'. Received: kind='group'."),
         ({"num_passes": 0}, "`num_passes` must be an integer >= 1. Received: num_passes=0."),
-        ({"epsilon": 0}, r"`epsilon` must be a number in \(0, inf\]. Received: epsilon=0."),
+        ({"epsilon": 0}, r"`epsilon` must be a number in \(0, inf\). Received: epsilon=0."),
         ({"momentum": -1}, r"`momentum` must be a number in \[0, 1"),
         ({"momentum": 1.5}, r"`momentum` must be a number in \[0, 1"),
     ],
