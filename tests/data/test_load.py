@@ -13,7 +13,8 @@ from tfbind.data import _load
 
 def test_names_are_the_registered_builders():
     builders = {name for name in tfds.list_builders() if name.startswith("tfbind_")}
-    assert {name.split("/")[0] for name in _load._BUILDERS.values()} == builders | {"mnist"}
+    known = {name.split("/")[0] for name in _load._BUILDERS.values()}
+    assert known == builders | {"mnist", "svhn_cropped"}
 
 
 def test_slices_are_parts_of_the_whole(small_dir):
@@ -91,16 +92,23 @@ def test_split_of_the_wrong_type(small_dir):
         data.load("shapes", 3, small_dir)
 
 
-@pytest.mark.parametrize("name", ["mnist_shape", "multi_mnist", "textured_mnist_2", "mnist"])
-def test_no_mnist(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "needed", "folder"),
+    [
+        *((name, "MNIST", "mnist") for name in ("mnist_shape", "multi_mnist", "textured_mnist_2")),
+        ("mnist", "MNIST", "mnist"),
+        ("svhn", "SVHN", "svhn_cropped"),
+    ],
+)
+def test_no_download(name, needed, folder, tmp_path, monkeypatch):
     def no_network(url, timeout):
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
-    message = rf"needs MNIST, which is not in {tmp_path}.*no network.*copy a prepared `mnist`"
+    message = rf"needs {needed}, which is not in {tmp_path}.*no network.*copy a prepared `{folder}`"
     with pytest.raises(ValueError, match=message):
         data.load(name, "test", tmp_path, keys=("image",))
-    if name != "mnist":  # TFDS' own
+    if _load._BUILDERS[name] != folder:  # TFDS' own
         with pytest.raises(ValueError, match=message):
             tfds.load(_load._BUILDERS[name], data_dir=tmp_path)
     assert os.listdir(tmp_path) == []

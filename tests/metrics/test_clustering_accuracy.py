@@ -1,4 +1,4 @@
-"""Clustering accuracy against brute force, and its Keras metric in `fit` and `evaluate`."""
+"""Clustering accuracy and purity against brute force; the Keras metric in `fit` and `evaluate`."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind.metrics import ClusteringAccuracy, clustering_accuracy
+from tfbind.metrics import ClusteringAccuracy, clustering_accuracy, purity
 
 
 def best_over_permutations(labels_true, labels_pred, size):
@@ -43,6 +43,24 @@ def test_greedy_matching_would_be_wrong():
     assert clustering_accuracy(true, pred) == 0.6
 
 
+def test_purity_is_that_of_the_best_names():
+    """Every way to name clusters after classes, several of them after one if need be."""
+    rng = np.random.default_rng(3)
+    for num_classes, num_clusters in ((3, 4), (4, 2), (2, 5)):
+        true = rng.integers(0, num_classes, 40)
+        pred = np.where(rng.random(40) < 0.5, true, rng.integers(0, num_clusters, 40))
+        pred %= num_clusters
+        expected = max(
+            np.mean(np.array(names)[pred] == true)
+            for names in itertools.product(range(num_classes), repeat=num_clusters)
+        )
+        assert purity(true, 7 * pred - 3) == pytest.approx(expected, abs=1e-12)
+        assert purity(true, pred) >= clustering_accuracy(true, pred)
+    assert purity([5, 5, 6], [0, 1, 2]) == 1.0
+    assert clustering_accuracy([5, 5, 6], [0, 1, 2]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("score", [clustering_accuracy, purity])
 @pytest.mark.parametrize(
     ("labels_true", "labels_pred", "message"),
     [
@@ -52,9 +70,9 @@ def test_greedy_matching_would_be_wrong():
         ([0, 1], [0, 1, 1], "must have the same length. Received: 2 and 3"),
     ],
 )
-def test_bad_labels(labels_true, labels_pred, message):
+def test_bad_labels(score, labels_true, labels_pred, message):
     with pytest.raises(ValueError, match=message):
-        clustering_accuracy(labels_true, labels_pred)
+        score(labels_true, labels_pred)
 
 
 def test_metric_checks_its_inputs():

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from tfbind import _validation
-from tfbind.data import _mnist
+from tfbind.data import _download
 
 _BUILDERS = {
     "simple_superposition": "tfbind_simple_superposition",
@@ -22,6 +22,7 @@ _BUILDERS = {
     "textured_mnist_2": "tfbind_textured_mnist/2_digits",
     "digits": "tfbind_digits",
     "mnist": "mnist",
+    "svhn": "svhn_cropped",
 }
 NAMES = tuple(_BUILDERS)
 
@@ -32,7 +33,8 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
     Generating takes up to a minute, shows a progress bar on standard error, and leaves the data
     set where `tfds.load` finds it too: as `tfbind_shapes` for "shapes" and so on, as
     `tfbind_textured_mnist/1_digit` and `2_digits` for "textured_mnist_1" and "textured_mnist_2",
-    and as `mnist` for "mnist", which is TFDS' own. Examples come in a fixed order.
+    and as `mnist` and `svhn_cropped` for "mnist" and "svhn", which are TFDS' own. Examples come in
+    a fixed order.
 
     Args:
         name: one of `tfbind.data.NAMES`.
@@ -41,13 +43,14 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
             by "+" where there are several.
         data_dir: folder of TFDS data sets; default `$TFDS_DATA_DIR`, else
             `~/tensorflow_datasets`.
-        keys: which features of the set to return, such as ("image", "label"). "digits" and
-            "mnist" have no "groups"; only they and the textured MNIST have a "label".
+        keys: which features of the set to return, such as ("image", "label"). "digits",
+            "mnist" and "svhn" have no "groups"; only they and the textured MNIST have a "label".
 
     Returns:
         A tuple of arrays, one for each of `keys`:
 
-        "image": float32 `[n, H, W, 1]` in {0, 1}, or in [0, 1] where there are grey levels.
+        "image": float32 `[n, H, W, 1]`, or `[n, H, W, 3]` of "svhn", in {0, 1}, or in [0, 1] where
+            there are grey levels.
         "groups": int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
             pixels that are not scored: background, and what two or more objects cover. In the
             textured MNIST the background is group 1.
@@ -55,7 +58,7 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
 
     Raises:
         ValueError: if `name`, `split` or one of `keys` is unknown, if the slice is malformed or
-            empty, or if MNIST is needed and cannot be had.
+            empty, or if MNIST or SVHN is needed and cannot be had.
         TypeError: if `split` is not a string.
 
     Example:
@@ -73,8 +76,8 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
         builder = tfds.builder(_BUILDERS[name], data_dir=data_dir)
         features = builder.info.features
         _check_keys(keys, name, features)
-        if name == "mnist":
-            _mnist.prepare(builder)
+        if builder.name in _download.NAMES:
+            _download.prepare(builder)
         _check_split_names(split, builder.info.splits or builder.NUM_EXAMPLES)
         _prepare(builder)
         _check_slice(split, builder.info.splits)

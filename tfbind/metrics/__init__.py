@@ -10,6 +10,7 @@ from tfbind.metrics._adjusted_rand_index import AdjustedRandIndex as AdjustedRan
 from tfbind.metrics._adjusted_rand_index import adjusted_rand_index as adjusted_rand_index
 from tfbind.metrics._clustering_accuracy import ClusteringAccuracy as ClusteringAccuracy
 from tfbind.metrics._clustering_accuracy import clustering_accuracy as clustering_accuracy
+from tfbind.metrics._clustering_accuracy import purity as purity
 from tfbind.metrics._confidence import Confidence as Confidence
 from tfbind.metrics._set_error import set_error as set_error
 
@@ -21,5 +22,6 @@ __all__ = [
     "adjusted_mutual_information",
     "adjusted_rand_index",
     "clustering_accuracy",
+    "purity",
     "set_error",
 ]

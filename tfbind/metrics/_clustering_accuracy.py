@@ -32,6 +32,39 @@ def clustering_accuracy(labels_true, labels_pred):
         Xie, Girshick, Farhadi. Unsupervised Deep Embedding for Clustering Analysis. ICML, 2016.
         https://arxiv.org/abs/1511.06335, equation 10.
     """
+    return _matched_fraction(_table(labels_true, labels_pred))
+
+
+def purity(labels_true, labels_pred):
+    """Fraction of examples that are of the most frequent class of their cluster.
+
+    As many clusters as examples have purity 1, so it compares clusterings of equally many.
+
+    Args:
+        labels_true: Integers `[N]`, the class of each example; any ids.
+        labels_pred: Integers `[N]`, the cluster of each example; any ids.
+
+    Returns:
+        float in (0, 1], a fraction, not a percentage.
+
+    Raises:
+        ValueError: If the labels are not two vectors of integers of the same length >= 1.
+
+    Example:
+
+    >>> tfbind.metrics.purity([0, 0, 0, 1], [7, 7, 3, 3])
+    0.75
+
+    References:
+        Manning, Raghavan, Schuetze. Introduction to Information Retrieval. Cambridge University
+        Press, 2008. Section 16.3.
+    """
+    table = _table(labels_true, labels_pred)
+    return float(table.max(axis=0).sum() / table.sum())
+
+
+def _table(labels_true, labels_pred):
+    """Returns the counts of classes in rows and clusters in columns."""
     labels_true, labels_pred = np.asarray(labels_true), np.asarray(labels_pred)
     for name, labels in (("labels_true", labels_true), ("labels_pred", labels_pred)):
         if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
@@ -48,7 +81,7 @@ def clustering_accuracy(labels_true, labels_pred):
     clusters, columns = np.unique(labels_pred, return_inverse=True)
     table = np.zeros((len(classes), len(clusters)))
     np.add.at(table, (rows, columns), 1)
-    return _matched_fraction(table)
+    return table
 
 
 def _matched_fraction(table):

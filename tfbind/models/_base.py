@@ -28,6 +28,14 @@ class Endpoint(NamedTuple):
     ranges: dict
 
 
+def inside(name, tensor, low, high):
+    """Returns `tensor`; a server refuses it if it is not in [low, high], a device cannot."""
+    sentence = f"`{name}` must lie in [{low}, {high}]."
+    fits = tf.reduce_all((tensor >= low) & (tensor <= high))
+    with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
+        return tf.identity(tensor)
+
+
 class EventModel(keras.Model):
     """A model of examples of one `event_shape`, which `fit`, `evaluate`, `predict` check.
 

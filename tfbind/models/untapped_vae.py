@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfbind import distributions, losses, seeds
 from tfbind._validation import check_array, check_choice, check_integer, check_number, check_shape
-from tfbind.models._base import Endpoint, EventModel
+from tfbind.models._base import Endpoint, EventModel, inside
 
 # The paper's "close corner": a one-hot label has no density under the relaxation, this has.
 _CORNER = 0.95
@@ -542,19 +542,12 @@ class UntappedVAE(EventModel):
             "reconstruction": "mean of every element, in the range of the input",
         }
 
-        def inside(name, tensor):
-            """Returns `tensor`; a server refuses it if not in its range, a device cannot."""
-            low, high = ranges[name]
-            sentence = f"`{name}` must lie in [{low}, {high}]."
-            fits = tf.reduce_all((tensor >= low) & (tensor <= high))
-            with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
-                return tf.identity(tensor)
-
         def encode(image, label, noise):
-            return {"latent": self.encode(image, inside("label", label), noise)}
+            return {"latent": self.encode(image, inside("label", label, *ranges["label"]), noise)}
 
         def decode(label, latent):
-            label, latent = inside("label", label), inside("latent", latent)
+            label = inside("label", label, *ranges["label"])
+            latent = inside("latent", latent, *ranges["latent"])
             return {"reconstruction": self.decode(label, latent)}
 
         def endpoint(function, inputs, outputs):
