@@ -9,9 +9,11 @@ import importlib
 __version__ = "0.1.0"
 
 _MODELS = (
+    "AdversarialMixture",
     "DenoisingAutoencoder",
     "LadderNetwork",
     "ReconstructionClustering",
+    "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",
 )

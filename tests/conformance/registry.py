@@ -38,6 +38,7 @@ class Entry:
             of steps in an epoch.
         output_keys: What `call` returns.
         fit_keys: What `fit` logs.
+        loss_falls: Whether training brings the loss down, as it does not in a game.
         evaluate_keys: What `evaluate` returns.
         num_weights: Number of scalars in the weights, for the first event shape.
         repeats_without_xla: Whether two trainings agree to the bit without XLA too; see `seeds`.
@@ -56,6 +57,7 @@ class Entry:
     num_weights: int
     repeats_without_xla: bool = True
     fit_keys: frozenset = frozenset({"loss"})
+    loss_falls: bool = True
     variant: str = ""
 
     @property
@@ -205,7 +207,48 @@ def _untapped_entry(variant, repeats_without_xla=True, **settings):
     )
 
 
+_GAME = {
+    *("loss", "discriminator_loss", "generator_loss", "inferred_accuracy", "generated_accuracy"),
+    *("gradient_norm", "marginal_entropy", "used_components"),
+}
+
+
+def _adversarial_entry(model, **settings):
+    """The entry of a mixture of two components in three dimensions."""
+    return Entry(
+        make=lambda event_shape: model(event_shape, 2, 3, hidden_units=(5,)),
+        model=model,
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        output_keys={"probabilities", "latent", "reconstruction"},
+        fit_keys=_GAME,
+        loss_falls=False,
+        # encoders of y and z, decoder, discriminator, and means; four numbers a normalised unit
+        num_weights=(64 * 5 + 20 + 6 * 4)
+        + (66 * 5 + 20 + 6 * 6)
+        + (5 * 5 + 20 + 6 * 64)
+        + (70 * 5 + 6)
+        + (2 * 3 + 3),
+        **settings,
+    )
+
+
 REGISTRY = (
+    _adversarial_entry(
+        models.AdversarialMixture,
+        fit_arguments=lambda *size: {"x": _images(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size)},
+        stream=_stream,
+        evaluate_keys=_GAME,
+    ),
+    _adversarial_entry(
+        models.SemiSupervisedAdversarialMixture,
+        fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
+        evaluate_arguments=lambda *size: {"x": _labelled(*size)},
+        stream=_semi_supervised_stream,
+        evaluate_keys={*_GAME, "accuracy"},
+    ),
     Entry(
         model=models.DenoisingAutoencoder,
         make=_autoencoder,

@@ -25,7 +25,7 @@ def train(make_compiled, test_seed):
 def test_the_loss_falls(entry, jit_compile, train):
     _, losses = train(entry, jit_compile=jit_compile)
     assert np.isfinite(losses).all()
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.8 * losses[0] or not entry.loss_falls
 
 
 def test_xla_trains_alike(entry, train):

@@ -1,6 +1,7 @@
 """Distributions, from TensorFlow Probability where it has them."""
 
 from tfbind.distributions.logistic_flow import LogisticFlow, logit_normal
+from tfbind.distributions.mixture_means import corner_means, grid_means
 from tfbind.distributions.observation import BernoulliObservation, GaussianObservation
 from tfbind.distributions.relaxed_one_hot import (
     gumbel,
@@ -12,6 +13,8 @@ __all__ = [
     "BernoulliObservation",
     "GaussianObservation",
     "LogisticFlow",
+    "corner_means",
+    "grid_means",
     "gumbel",
     "logit_normal",
     "relaxed_one_hot_log_prob",

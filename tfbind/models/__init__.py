@@ -1,15 +1,19 @@
 """One public model a file."""
 
+from tfbind.models.adversarial_mixture import AdversarialMixture
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 from tfbind.models.ladder_network import LadderNetwork
 from tfbind.models.reconstruction_clustering import ReconstructionClustering
+from tfbind.models.semi_supervised_adversarial_mixture import SemiSupervisedAdversarialMixture
 from tfbind.models.tagger import Tagger
 from tfbind.models.untapped_vae import UntappedVAE
 
 __all__ = [
+    "AdversarialMixture",
     "DenoisingAutoencoder",
     "LadderNetwork",
     "ReconstructionClustering",
+    "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",
 ]

@@ -8,12 +8,14 @@ import pathlib
 import shutil
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfbind import metrics, plots
+from tfbind._validation import check_integer
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
@@ -196,6 +198,89 @@ class IterationScores(keras.callbacks.Callback):
                 self.groups, found, int(self.groups.max()), self.model.num_groups
             )
             logs[f"val_ami_{number}"] = float(np.nanmean(scores))
+
+
+class LearningRates(keras.callbacks.LearningRateScheduler):
+    """Sets the learning rate of every optimiser of a model, before each epoch.
+
+    Args:
+        schedule: Function from the epoch, from 0 on, to the learning rate.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        for name in self.model.OPTIMIZERS:
+            getattr(self.model, name).learning_rate = self.schedule(epoch)
+
+
+class ClusteringErrors(keras.callbacks.Callback):
+    """Adds how well the clusters of a few labelled examples are classes to the logs of each epoch.
+
+    `val_error_percent` takes each cluster for one class and each class for one cluster, as
+    `tfbind.metrics.clustering_accuracy`; `val_majority_error_percent` takes a cluster for its most
+    frequent class, as `tfbind.metrics.purity`.
+
+    Args:
+        images: float32 `[n, *event_shape]`.
+        labels: Integer `[n]`, which the training does not see.
+    """
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.images, self.labels = images, labels
+
+    def on_epoch_end(self, epoch, logs=None):
+        clusters = self.model.cluster(self.images, batch_size=500)
+        for name, score in (
+            ("error", metrics.clustering_accuracy),
+            ("majority_error", metrics.purity),
+        ):
+            logs[f"val_{name}_percent"] = 100.0 * (1.0 - score(self.labels, clusters))
+
+
+class CollapseWarning(keras.callbacks.Callback):
+    """Warns when an `AdversarialMixture` collapses, or its discriminator has won.
+
+    Args:
+        patience: Integer >= 1, epochs in a row for which that must be so. A game swings, and most
+            of what it loses in an epoch comes back.
+
+    Example:
+
+    >>> warn = tfbind.training.callbacks.CollapseWarning(patience=2)
+    """
+
+    _WON = 0.95  # of the discriminator's accuracy, on both sides
+
+    def __init__(self, patience=5):
+        super().__init__()
+        self.patience = check_integer("patience", patience, 1)
+
+    def on_train_begin(self, logs=None):
+        self._epochs = {"collapsed": 0, "lost": 0}
+
+    def on_epoch_end(self, epoch, logs=None):
+        size = self.model.num_components
+        sides = logs["inferred_accuracy"], logs["generated_accuracy"]
+        self._warn(
+            "collapsed",
+            logs["used_components"] < size,
+            f"only {logs['used_components']:.0f} of {size} components are in use (marginal entropy "
+            f"{logs['marginal_entropy']:.2f} of {np.log(size):.2f} nats); try another seed, fewer "
+            "dimensions of the latent, or a smaller learning rate.",
+        )
+        self._warn(
+            "lost",
+            min(sides) > self._WON,
+            f"the discriminator tells inferred from generated triples ({sides[0]:.2f} and "
+            f"{sides[1]:.2f} right), and the others learn little from it; try a larger "
+            "gradient_penalty, or a smaller learning rate for the discriminator.",
+        )
+
+    def _warn(self, state, holds, sentence):
+        self._epochs[state] = self._epochs[state] + 1 if holds else 0
+        if self._epochs[state] == self.patience:
+            warnings.warn(f"For {self.patience} epochs {sentence}", stacklevel=2)
 
 
 class GroupPictures(keras.callbacks.Callback):

@@ -8,6 +8,7 @@ has a file here, with its class of presets and the tuple `PRESETS`; both are lis
 import difflib
 
 from tfbind.training.presets import (
+    adversarial_mixture,
     ladder_network,
     reconstruction_clustering,
     tagger,
@@ -15,6 +16,12 @@ from tfbind.training.presets import (
 )
 from tfbind.training.presets._base import Preset as Preset
 from tfbind.training.presets._base import TrainingData as TrainingData
+from tfbind.training.presets.adversarial_mixture import (
+    AdversarialMixturePreset as AdversarialMixturePreset,
+)
+from tfbind.training.presets.adversarial_mixture import (
+    SemiSupervisedAdversarialMixturePreset as SemiSupervisedAdversarialMixturePreset,
+)
 from tfbind.training.presets.ladder_network import LadderNetworkPreset as LadderNetworkPreset
 from tfbind.training.presets.reconstruction_clustering import (
     ReconstructionClusteringPreset as ReconstructionClusteringPreset,
@@ -27,6 +34,7 @@ _PRESETS = (
     *ladder_network.PRESETS,
     *tagger.PRESETS,
     *untapped_vae.PRESETS,
+    *adversarial_mixture.PRESETS,
 )
 
 

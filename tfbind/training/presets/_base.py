@@ -1,6 +1,7 @@
 """What every preset says and does, whatever its model."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -104,3 +105,8 @@ class Preset:
     def figures(self, model, data_dir=None):
         """Returns the pictures of a run: dict of file name to matplotlib figure."""
         return {}
+
+
+def cosine(progress):
+    """Returns what a cosine schedule leaves of the learning rate, from 1 at 0 to 0 at 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import pathlib
 
 import keras
@@ -12,7 +11,7 @@ from tfbind._validation import check_choice, check_integer
 from tfbind.data import pipelines
 from tfbind.models import Tagger
 from tfbind.training.callbacks import IterationScores
-from tfbind.training.presets._base import TrainingData
+from tfbind.training.presets._base import TrainingData, cosine
 from tfbind.training.presets._grouping import GroupingPreset
 
 _PAPER = "Greff et al., Tagger: Deep Unsupervised Perceptual Grouping, arXiv:1606.06724"
@@ -100,7 +99,7 @@ class TaggerPreset(GroupingPreset):
     def _learning_rate_of(self, epoch):
         if self.schedule == "constant":
             return self.learning_rate
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / self.max_epochs))
+        return self.learning_rate * cosine(epoch / self.max_epochs)
 
     def finish(self, model, training_data):
         # `fit` did so with the batches it began with, which a resumed run has others of

@@ -1,0 +1,330 @@
+"""A run of the adversarial mixture: scores and pictures by hand, its answers wherever it runs."""
+
+import collections
+import dataclasses
+import re
+import warnings
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+import scipy.optimize
+import tensorflow_datasets as tfds
+from click.testing import CliRunner
+from sklearn import metrics as oracle
+
+from tfbind import cli, data, export, serving, training
+from tfbind.training import callbacks, presets
+
+
+def tfbind(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_dir):
+    """The run folder of amm-tiny, as the command line makes it."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = tfbind("train", "amm-tiny", "--run", folder, "--data-dir", data_dir)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return training.load(run)[0]
+
+
+@pytest.fixture(scope="module")
+def digits(data_dir):
+    return data.load("digits", "test", data_dir, keys=("image", "label"))
+
+
+def matched_error(labels, clusters, num_components=10):
+    """Percent of examples outside the best matching, by SciPy from scikit-learn's table."""
+    table = oracle.confusion_matrix(labels, clusters, labels=range(num_components))
+    kept = table[scipy.optimize.linear_sum_assignment(table, maximize=True)].sum()
+    return 100 * (1 - kept / len(labels))
+
+
+def test_the_scores_are_those_of_both_rules(run, model, digits, data_dir):
+    found = presets.get("amm-tiny").evaluate(model, data_dir)
+    images, labels = digits
+    clusters = np.asarray(model(images)["probabilities"]).argmax(axis=1)
+    assert found["error_percent"] == pytest.approx(matched_error(labels, clusters))
+    frequent = [
+        collections.Counter(labels[clusters == k]).most_common(1)[0][1] for k in set(clusters)
+    ]
+    expected = 100 * (1 - sum(frequent) / len(labels))
+    assert found["majority_error_percent"] == pytest.approx(expected)
+    assert found["majority_error_percent"] <= found["error_percent"]
+    by_latent = model.cluster(images, "latent")
+    assert found["latent_error_percent"] == pytest.approx(matched_error(labels, by_latent))
+    assert found["num_images"] == 360
+    assert found["error_percent"] < 85  # ten equal clusters drawn at random have about 84
+
+
+def test_the_errors_are_followed_during_training(run, digits):
+    header, *rows = (run / "history.csv").read_text().split()
+    names = header.split(",")
+    assert {"val_error_percent", "val_majority_error_percent", "used_components"} <= set(names)
+    last = dict(zip(names, map(float, rows[-1].split(",")), strict=True))
+    images, labels = digits
+    clusters = training.load(run)[0].cluster(images)
+    assert last["val_error_percent"] == pytest.approx(matched_error(labels, clusters))
+    assert 0 < last["marginal_entropy"] <= np.log(10) + 1e-5
+
+
+def test_the_learning_rates_of_both_optimizers_fall(data_dir):
+    preset = presets.get("amm-tiny")
+    model = preset.build((8, 8, 1))
+    (falling,) = (
+        callback
+        for callback in preset.callbacks(model, data_dir)
+        if isinstance(callback, callbacks.LearningRates)
+    )
+    falling.set_model(model)
+    for epoch, expected in ((0, 1e-3), (5, 5e-4), (9, 1e-3 * (1 + np.cos(0.9 * np.pi)) / 2)):
+        falling.on_epoch_begin(epoch)
+        for name in model.OPTIMIZERS:
+            found = float(getattr(model, name).learning_rate)
+            assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_pictures_are_of_the_run(run, model, digits, data_dir):
+    images, _ = digits
+    for name in ("components", "clusters", "reconstructions", "interpolations", "embedding"):
+        with PIL.Image.open(run / f"{name}.png") as picture:
+            assert min(picture.size) > 150
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 20, name
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export.export_saved_model(model, folder / "digits")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(exported):
+    with serving.ReferenceServer(exported / "digits") as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["session", "grpc", "rest", "tflite"])
+def answer(request, model, exported):
+    """A function from endpoint and inputs to outputs, of one of the ways to run the model."""
+    if request.param == "session":
+        yield export.SavedModelRunner(exported / "digits")
+    elif request.param == "tflite":
+        export.export_tflite(model, exported / "digits.tflite")
+        runner = export.TFLiteRunner(exported / "digits.tflite")
+
+        def one_by_one(endpoint, inputs):
+            rows = range(len(next(iter(inputs.values()))))
+            found = [
+                runner(endpoint, {key: x[n : n + 1] for key, x in inputs.items()}) for n in rows
+            ]
+            return {key: np.concatenate([row[key] for row in found]) for key in found[0]}
+
+        yield one_by_one
+    else:
+        server = request.getfixturevalue("server")
+        if request.param == "rest":
+            client = serving.RestClient(server.url, server.name)
+            yield lambda endpoint, inputs: client.predict(inputs, endpoint)
+        else:
+            with serving.GrpcClient(server.target, server.name) as client:
+                yield lambda endpoint, inputs: client.predict(inputs, endpoint)
+
+
+@pytest.mark.serving
+@pytest.mark.tflite
+def test_answers_are_alike_wherever_it_runs(answer, model, digits):
+    images = digits[0][:9]
+    random = np.random.default_rng(0)
+    class_noise = random.standard_normal((9, 10)).astype("float32")
+    noise = random.standard_normal((9, 4)).astype("float32")
+    label = np.arange(9, dtype="int32")
+    outputs = model.predict(images, verbose=0)
+    probabilities, latent = model.encode(images, class_noise, noise)
+    everything = {
+        "serving_default": ({"image": images}, outputs),
+        "classify": (
+            {"image": images},
+            {
+                "probabilities": outputs["probabilities"],
+                "latent_probabilities": model.component_probabilities(outputs["latent"]),
+            },
+        ),
+        "encode": (
+            {"image": images, "class_noise": class_noise, "noise": noise},
+            {"probabilities": probabilities, "latent": latent},
+        ),
+        "generate": (
+            {"label": label, "noise": noise},
+            {"generated": model.generate(label, noise)},
+        ),
+    }
+    assert everything.keys() == model.serving_endpoints().keys()
+    for endpoint, (inputs, expected) in everything.items():
+        found = answer(endpoint, inputs)
+        assert found.keys() == expected.keys()
+        for key, values in expected.items():
+            np.testing.assert_allclose(found[key], values, atol=1e-4, err_msg=f"{endpoint} {key}")
+
+
+@pytest.mark.serving
+@pytest.mark.parametrize("answer", ["session", "grpc", "rest"], indirect=True)
+def test_a_component_that_is_not_there_gets_no_answer(answer):
+    inputs = {"label": np.int32([0, 10]), "noise": np.zeros((2, 4), "float32")}
+    sentence = r"assertion failed: \[`label` must lie in \[0, 9\]\.\]"
+    with pytest.raises((ValueError, serving.ServingError), match=sentence):
+        answer("generate", inputs)
+
+
+# Labels.
+
+
+def test_the_scores_with_labels(digits, data_dir):
+    preset = presets.get("samm-tiny")
+    model = preset.build((8, 8, 1))
+    found = preset.evaluate(model, data_dir)
+    images, labels = digits
+    wrong = np.asarray(model(images)["probabilities"]).argmax(axis=1) != labels
+    assert found["error_percent"] == pytest.approx(100 * wrong.mean())
+    wrong = model.cluster(images, "latent") != labels
+    assert found["latent_error_percent"] == pytest.approx(100 * wrong.mean())
+    dataset, _ = preset.training_data(data_dir).stream(0)
+    kept = {
+        (image.tobytes(), int(label))
+        for batch in dataset.take(3).as_numpy_iterator()
+        for image, label in zip(batch["image"], batch["label"], strict=True)
+    }
+    assert collections.Counter(label for _, label in kept) == dict.fromkeys(range(10), 10)
+
+
+# SVHN, which has to be downloaded: made images in the form in which TFDS keeps it.
+
+
+class SvhnCropped(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Stands in for the builder of TFDS: the same name, version and features."""
+
+    VERSION = tfds.core.Version("3.1.0")
+
+    def _info(self):
+        features = {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(32, 32, 3)),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(30), "test": self._generate_examples(20)}
+
+    def _generate_examples(self, size):
+        images = np.random.default_rng(size).integers(0, 256, (size, 32, 32, 3), np.uint8)
+        for key, image in enumerate(images):
+            yield key, {"id": str(key), "image": image, "label": key % 10}
+
+
+@pytest.fixture(scope="module")
+def svhn_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("svhn")
+    SvhnCropped(data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["amm-svhn", "samm-svhn"])
+def test_svhn(name, svhn_dir):
+    settings = {"batch_size": 10, "train_split": "train", "watched_split": "train[20:]"}
+    settings |= {"num_labels": 20} if name.startswith("samm") else {}
+    preset = dataclasses.replace(presets.get(name), **settings)
+    training_data = preset.training_data(svhn_dir)
+    assert training_data.event_shape == (32, 32, 3)
+    model = preset.build((32, 32, 3))
+    means = np.asarray(model.prior_mean(np.eye(model.num_components, dtype="float32")))
+    model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), run_eagerly=True)
+    history = model.fit(
+        training_data.stream(0)[0], steps_per_epoch=1, shuffle=False, verbose=0
+    ).history
+    assert np.isfinite(history["loss"]).all()
+    np.testing.assert_array_equal(model.prior_mean(np.eye(len(means), dtype="float32")), means)
+    scores = preset.evaluate(model, svhn_dir)
+    assert scores["num_images"] == 20
+    assert 0 <= scores["error_percent"] <= 100
+
+
+# The warning.
+
+
+def logs(used=10, entropy=2.3, inferred=0.6, generated=0.6):
+    return {
+        "used_components": used,
+        "marginal_entropy": entropy,
+        "inferred_accuracy": inferred,
+        "generated_accuracy": generated,
+    }
+
+
+COLLAPSED = (
+    r"For 2 epochs only 3 of 10 components are in use \(marginal entropy 0.90 of 2.30 nats\)"
+)
+LOST = r"For 2 epochs the discriminator tells .* \(0.99 and 0.97 right\)"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sentences"),
+    [
+        ([logs()] * 5, []),
+        ([logs(3, 0.9), logs(), logs(3, 0.9), logs()], []),
+        ([logs(3, 0.9)] * 2, [COLLAPSED]),
+        ([logs(3, 0.9)] * 5, [COLLAPSED]),
+        ([logs(inferred=0.99, generated=0.97)] * 2, [LOST]),
+        ([logs(inferred=0.99, generated=0.5)] * 3, []),
+        ([logs(3, 0.9, 0.99, 0.97)] * 2, [COLLAPSED, LOST]),
+    ],
+)
+def test_a_collapse_is_said_once(epochs, sentences, model):
+    callback = callbacks.CollapseWarning(patience=2)
+    callback.set_model(model)
+    callback.on_train_begin()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch, row in enumerate(epochs):
+            callback.on_epoch_end(epoch, row)
+    found = [str(warning.message) for warning in caught]
+    assert len(found) == len(sentences)
+    for sentence, expected in zip(found, sentences, strict=True):
+        assert re.match(expected, sentence), sentence
+        assert sentence.endswith(".")
+
+
+# facts D.2: the settings of the paper.
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("amm-mnist", (10, 64, "learned", 10.0, 0.2, 2.86)),
+        ("amm-svhn", (18, 32, "grid", 0.01, 0.0, None)),
+        ("samm-svhn", (10, 64, "corners", 0.01, 0.0, 7.02)),
+        ("samm-svhn-learned", (10, 64, "learned", 0.01, 0.0, 6.43)),
+    ],
+)
+def test_it_has_the_settings_of_the_paper(name, settings):
+    preset = presets.get(name)
+    found = (preset.num_components, preset.latent_dim, preset.means, preset.gradient_penalty)
+    assert (*found, preset.dropout, preset.paper_score) == settings
+    assert preset.learning_rate == 2e-4
+    if name.startswith("samm"):
+        assert preset.num_labels == 1000
+        assert sum(preset.class_counts) == 73257  # the images of SVHN's training set

@@ -1,0 +1,121 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbind import seeds
+from tfbind.models.adversarial_mixture import AdversarialMixture, Triple, share
+
+# The paper does not say what h_y is where the label is known. The softmax of 10 and zeros is as
+# close to one-hot as what the class encoder learns to give.
+_LABEL_LOGIT = 10.0
+
+
+@keras.saving.register_keras_serializable("tfbind")
+class SemiSupervisedAdversarialMixture(AdversarialMixture):
+    """An `AdversarialMixture` whose components are classes, of which some examples are labelled.
+
+    Beside the game of the unlabelled examples there is one of the labelled ones, with the same
+    discriminator and generated examples, in which the label is given and only z is inferred. It
+    teaches the discriminator what an example of each class is; the class encoder learns from
+    that alone, by the game of the unlabelled examples. There is no cross-entropy.
+
+    Args:
+        event_shape: Tuple of ints, the shape of one example.
+        num_components: Integer K >= 2, the number of classes.
+        latent_dim: Integer L >= 1.
+        **kwargs: As in `AdversarialMixture`. Where z depends on y ("class_first"), a class encoder
+            with several outputs answers for labelled examples too, but as in inference: nothing in
+            it learns from them.
+
+    Call arguments:
+        inputs: float32 `[B, *event_shape]`, in [0, 1] if so chosen; or a dict with that under
+            `image`. `fit` takes a dict with `image` and `label`, int `[B]`, and
+            `unlabeled_image`, or a `tf.data.Dataset` of such dicts; `evaluate` also takes images
+            alone, or with labels.
+
+    Returns:
+        A dict: `probabilities`, float32 `[B, K]`, of each class, sums to 1; `latent`, float32
+        `[B, L]`, the mean of z; `reconstruction`, float32 `[B, *event_shape]`, what the decoder
+        makes of both.
+
+    `fit` logs what `AdversarialMixture` does, with the mean of both games as losses and
+    `inferred_accuracy`; `evaluate` adds `accuracy`, that of the classes, if it has labels.
+
+    Raises:
+        ValueError: If an argument is out of its range, or data has the wrong shape or range.
+
+    Example:
+
+    >>> images = np.random.default_rng(0).random((20, 6)).astype("float32")
+    >>> data = {"image": images[:4], "label": np.arange(4) % 2, "unlabeled_image": images}
+    >>> model = tfbind.SemiSupervisedAdversarialMixture((6,), 2, 2, hidden_units=(16,))
+    >>> model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5))
+    >>> history = model.fit(data, batch_size=10, verbose=0)
+    >>> model.predict(images, verbose=0)["probabilities"].shape
+    (20, 2)
+
+    References:
+        Jesson, Low-Kam, Nair, Soudan, Chandelier, Chapados. Adversarially Learned Mixture Model.
+        2018. https://arxiv.org/abs/1807.05344, Algorithm 2. Differs from the paper: the penalty
+        is that of as many points as there are generated examples, half of them of each game.
+    """
+
+    def __init__(self, event_shape, num_components, latent_dim, **kwargs):
+        super().__init__(event_shape, num_components, latent_dim, **kwargs)
+        self.num_classes = self.num_components
+
+    def _averaged(self):
+        return [*super()._averaged(), "accuracy"]
+
+    def infer_labeled(self, images, classes, seed, training):
+        """Draws z of examples whose class, int `[B]`, is known; returns a `Triple`."""
+        labels = tf.one_hot(classes, self.num_components)
+        noise = seeds.normal([tf.shape(images)[0], self.latent_dim], seed)
+        seen = images
+        if self.factorization == "class_first":
+            _, shown = self._infer_logits(images, None, training=False)
+            seen = [images, _LABEL_LOGIT * labels, *map(tf.stop_gradient, shown)]
+        latent, _ = self._infer_latent(seen, noise, training)
+        return Triple(images, labels, latent)
+
+    def inferred_triples(self, batch, seed, training):
+        images = batch.get("unlabeled_image", batch["image"])
+        unlabeled_seed, labeled_seed = seeds.split(seed, 2)
+        unlabeled = self.infer(images, unlabeled_seed, training)
+        if not training and not batch.keys() >= {"label", "unlabeled_image"}:
+            return [unlabeled]
+        labeled = self.infer_labeled(batch["image"], batch["label"], labeled_seed, training)
+        return [unlabeled, labeled]
+
+    def play(self, batch, training):
+        labels, terms = super().play(batch, training)
+        if not training and "label" in batch:
+            best = tf.argmax(self.encode(batch["image"])[0], axis=-1)
+            terms["accuracy"] = share(best == tf.cast(batch["label"], best.dtype))
+        return labels, terms
+
+    def train_step(self, data):
+        batch = self._as_batch(data)
+        for key in ("image", "label", "unlabeled_image"):
+            if key not in batch:
+                received = ", ".join(map(repr, batch))
+                raise ValueError(f"`x` must have the key {key!r} too. Received: {received}.")
+        return super().train_step(batch)
+
+    def _as_batch(self, data):
+        _, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        batch = super()._as_batch(data)
+        return batch if labels is None else {**batch, "label": labels}
+
+    def _cycled(self, x, batch_size, initial_epoch):
+        classes = np.unique(x.get("label", []))
+        if len(classes) == 1:
+            raise ValueError(
+                "`label` must hold two classes or more, else the game has nothing to teach. "
+                f"Received: class {classes[0]} alone."
+            )
+        return super()._cycled(x, batch_size, initial_epoch)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Scores images, or images with the labels `y`, or what `fit` takes; see Keras."""
+        return super().evaluate(x, self._check_array("label", y), *args, **kwargs)
