@@ -6,4 +6,12 @@
 `*_seconds` are the two sides compared.
 """
 
-NAMES = ("reconstruction_clustering", "training", "scaling", "metrics", "tagger", "untapped_vae")
+NAMES = (
+    "reconstruction_clustering",
+    "training",
+    "scaling",
+    "metrics",
+    "tagger",
+    "untapped_vae",
+    "adversarial_mixture",
+)
