@@ -32,6 +32,11 @@ NUM_STARTS = 1
 NUM_TRAIN_IMAGES = 200
 NUM_DRAWS = 2
 """,
+    "04_adversarial_mixture": """
+EPOCHS = 1
+LABELED_EPOCHS = 1
+NUM_TRAIN_IMAGES = 200
+""",
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfbind import plots, training
+from tfbind import metrics, plots, training
 
 
 @pytest.fixture
@@ -152,6 +152,134 @@ def test_manifold_figure_lies_as_the_axes_say(dims):
         np.testing.assert_allclose(tiles[..., :5, :2], grid, rtol=1e-6)  # without the lines
         assert axes.get_xlabel() == f"$z_{{{dims[0] + 1}}}$"
         assert axes.get_ylabel() == (f"$z_{{{dims[1] + 1}}}$" if len(dims) > 1 else "")
+
+
+def _tile(axes, row, column, height, width):
+    """Returns the picture in a place of a grid that has lines of one pixel."""
+    top, left = row * (height + 1), column * (width + 1)
+    return axes.images[0].get_array()[top : top + height, left : left + width]
+
+
+def _ticks(axis):
+    return {
+        label.get_text(): place
+        for label, place in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)
+    }
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_components_figure_has_a_row_a_component(channels):
+    samples = np.random.default_rng(0).uniform(size=(3, 4, 5, 2, *channels))
+    (axes,) = plots.components_figure(samples).axes
+    shown = samples[..., 0] if channels == (1,) else samples
+    for row, column in itertools.product(range(3), range(4)):
+        np.testing.assert_allclose(_tile(axes, row, column, 5, 2), shown[row, column])
+    assert axes.images[0].get_array().shape[:2] == (3 * 6 - 1, 4 * 3 - 1)
+    # Each name stands at the middle of the five rows of pixels: 0 to 4, 6 to 10, 12 to 16
+    assert _ticks(axes.yaxis) == {"0": 2, "1": 8, "2": 14}
+    (axes,) = plots.components_figure(samples, names=[7, 5, 7]).axes
+    assert _ticks(axes.yaxis) == {"0 \u2192 7": 2, "1 \u2192 5": 8, "2 \u2192 7": 14}
+
+
+def test_components_figure_shows_zeros_as_black_and_ones_as_white():
+    (axes,) = plots.components_figure(np.ones((2, 2, 3, 3, 1)) * 0.5).axes
+    (picture,) = axes.images
+    assert picture.get_cmap()(picture.norm([0.0, 1.0])).tolist() == [[0, 0, 0, 1], [1, 1, 1, 1]]
+
+
+def test_pictures_outside_the_unit_interval_share_one_scale():
+    samples = np.array([-1.0, 0.0, 1.0, 3.0]).reshape(2, 2, 1, 1) * np.ones((2, 2, 4, 4))
+    (axes,) = plots.components_figure(samples).axes
+    tiles = [_tile(axes, row, column, 4, 4) for row in range(2) for column in range(2)]
+    expected = np.broadcast_to(np.reshape([0, 0.25, 0.5, 1], [4, 1, 1]), (4, 4, 4))
+    np.testing.assert_allclose(tiles, expected)
+
+
+def test_reconstructions_figure_has_each_below_its_image():
+    images, made = np.random.default_rng(0).uniform(size=(2, 6, 4, 5, 3))
+    (axes,) = plots.reconstructions_figure(images, made).axes
+    for column in range(6):
+        np.testing.assert_allclose(_tile(axes, 0, column, 4, 5), images[column])
+        np.testing.assert_allclose(_tile(axes, 1, column, 4, 5), made[column])
+    assert _ticks(axes.yaxis) == {"image": 1.5, "reconstruction": 6.5}
+    with pytest.raises(ValueError, match=r"`reconstructions` must have shape \(6, 4, 5, 3\)\. Rec"):
+        plots.reconstructions_figure(images, made[:5])
+
+
+def test_interpolations_figure_goes_from_left_to_right():
+    steps = np.linspace(0.2, 0.9, 7)[:, None, None] * np.ones((2, 7, 3, 4))
+    (axes,) = plots.interpolations_figure(steps).axes
+    for row, column in itertools.product(range(2), range(7)):
+        np.testing.assert_allclose(_tile(axes, row, column, 3, 4), steps[row, column])
+    ticks = _ticks(axes.xaxis)
+    assert ticks["start"] == 1.5 and ticks["end"] == 6 * 5 + 1.5
+
+
+def _matrix(axes):
+    """Returns the numbers written into the cells, zero where there is none, and framed cells."""
+    counts = np.zeros(axes.images[0].get_array().shape, int)
+    for text in axes.texts:
+        column, row = text.get_position()
+        counts[row, column] = int(text.get_text() or 0)
+    corners = (patch.get_xy() for patch in axes.patches)
+    return counts, {(int(y + 0.5), int(x + 0.5)) for x, y in corners}
+
+
+@pytest.mark.parametrize("num_components", [4, 6, 9])
+def test_cluster_matrix_figure_is_the_contingency_table(num_components):
+    random = np.random.default_rng(0)
+    classes = np.array([2, 3, 5, 7, 11, 13])[random.integers(0, 6, 300)]
+    clusters = random.integers(0, num_components, 300)
+    clusters[clusters == 1] = 0  # no example is in cluster 1
+    (axes,) = plots.cluster_matrix_figure(classes, clusters, num_components).axes
+    counts, framed = _matrix(axes)
+    rows = [int(name) for name in _ticks(axes.yaxis)]
+    columns = [int(name) for name in _ticks(axes.xaxis)]
+    assert rows == [2, 3, 5, 7, 11, 13] and sorted(columns) == list(range(num_components))
+    for (row, column), count in np.ndenumerate(counts):
+        both = (classes == rows[row]) & (clusters == columns[column])
+        assert count == both.sum() == axes.images[0].get_array()[row, column]
+    accuracy = metrics.clustering_accuracy(classes, clusters)
+    assert sum(counts[cell] for cell in framed) == pytest.approx(300 * accuracy)
+    assert axes.get_title() == f"clustering accuracy {accuracy:.3f}"
+
+
+def test_cluster_matrix_figure_orders_the_clusters_by_class():
+    """Of two clusters of a class the larger stands on the diagonal; the smaller comes last."""
+    classes = np.repeat([0, 1, 2, 2, 0], [9, 8, 7, 5, 4])
+    clusters = np.repeat([3, 4, 0, 1, 2], [9, 8, 7, 5, 4])
+    (axes,) = plots.cluster_matrix_figure(classes, clusters, 5).axes
+    assert list(_ticks(axes.xaxis)) == ["3", "4", "0", "2", "1"]
+    counts, framed = _matrix(axes)
+    assert counts.tolist() == [[9, 0, 0, 4, 0], [0, 8, 0, 0, 0], [0, 0, 7, 0, 5]]
+    assert framed == {(0, 0), (1, 1), (2, 2)}
+    assert axes.texts[1].get_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("clusters", "sentence"),
+    [
+        ([0, 2], r"`clusters` must hold integers from 0 to 1\. Received: values from 0 to 2\."),
+        ([-1, 0], r"`clusters` must hold integers from 0 to 1\. Received: values from -1 to 0\."),
+        ([0], r"`clusters` must have shape \(2,\)\. Received: shape \(1,\)\."),
+    ],
+)
+def test_cluster_matrix_figure_of_other_clusters(clusters, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plots.cluster_matrix_figure([0, 1], clusters, 2)
+
+
+def test_embedding_figure_has_a_color_a_class():
+    random = np.random.default_rng(0)
+    points, classes = random.normal(size=(40, 2)), np.array([4, 8, 9])[random.integers(0, 3, 40)]
+    figure = plots.embedding_figure(points, classes)
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["4", "8", "9"]
+    for cloud, name, color in zip(axes.collections, (4, 8, 9), plots.group_colors(3), strict=True):
+        np.testing.assert_array_equal(cloud.get_offsets(), points[classes == name])
+        np.testing.assert_allclose(cloud.get_facecolor()[0, :3], color / 255)
+    with pytest.raises(ValueError, match=r"`points` must have shape \(39, 2\)\. Received: shape"):
+        plots.embedding_figure(points, classes[1:])
 
 
 def test_save_writes_the_whole_file_or_none(scene, tmp_path):

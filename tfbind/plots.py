@@ -1,4 +1,4 @@
-"""Pictures of groupings, in one set of colours: group k looks the same in all. And of classes.
+"""Pictures of groupings, in one set of colours: group k looks the same in all. And of clusters.
 
 Figures are matplotlib's own objects, made without pyplot, so that no global state is touched and
 no display is needed. In a notebook, `IPython.display.display(figure)` shows one.
@@ -7,6 +7,7 @@ no display is needed. In a notebook, `IPython.display.display(figure)` shows one
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy.optimize import linear_sum_assignment
 
 from tfbind import _files
@@ -15,14 +16,19 @@ from tfbind._validation import check_shape
 __all__ = [
     "brightness",
     "classes_figure",
+    "cluster_matrix_figure",
+    "components_figure",
+    "embedding_figure",
     "group_colors",
     "groups_figure",
+    "interpolations_figure",
     "iterations_figure",
     "label_map",
     "likelihood_figure",
     "manifold_figure",
     "num_groups_figure",
     "overlay",
+    "reconstructions_figure",
     "save",
 ]
 
@@ -254,22 +260,20 @@ def manifold_figure(images, names, latent_range, dims=(0, 1)):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    gap = [(0, 0), (0, 0), (0, 1), (0, 1)]
-    grids = [np.pad(brightness(grid, spatial_ndim=4), gap, constant_values=_GAP) for grid in images]
-    num_columns = min(len(grids), _MOST_GRIDS_A_ROW)
-    num_rows = -(-len(grids) // num_columns)
+    mosaics = [_mosaic(grid) for grid in images]
+    num_columns = min(len(mosaics), _MOST_GRIDS_A_ROW)
+    num_rows = -(-len(mosaics) // num_columns)
     figure = Figure(figsize=(2.7 * num_columns, 2.9 * num_rows), layout="constrained")
     panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
-    for axes, grid, title in zip(panels, grids, _titles(names), strict=False):
-        mosaic = np.block([[picture for picture in row] for row in grid])
-        height, width = mosaic.shape
+    for axes, mosaic, title in zip(panels, mosaics, _titles(names), strict=False):
+        height, width = mosaic.shape[:2]
         extent = (*latent_range, *latent_range)
         axes.imshow(mosaic, cmap="gray", vmin=0, vmax=1, extent=extent, aspect=height / width)
         axes.set_title(title, fontsize=9)
         axes.set(xlabel=_latent(dims[0]), xticks=latent_range, yticks=[])
         if len(dims) > 1:
             axes.set(ylabel=_latent(dims[1]), yticks=latent_range)
-    for axes in panels[len(grids) :]:
+    for axes in panels[len(mosaics) :]:
         axes.set_axis_off()
     return figure
 
@@ -296,6 +300,145 @@ def num_groups_figure(selection):
     axes.plot(selection.best, best, "o", markersize=14, fillstyle="none", color=_rgb(0))
     axes.set_xticks(selection.candidates)
     axes.set_title(f"K = {selection.best} explains the images best")
+    return figure
+
+
+def components_figure(samples, names=None):
+    """Draws examples that each component of a mixture generates, one row a component.
+
+    Args:
+        samples: `[K, n, H, W, C]` or `[K, n, H, W]`; three channels are shown as colours.
+        names: `[K]`, the class that each component stands for, or None.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> figure = tfbind.plots.components_figure(np.zeros([3, 5, 8, 8]))
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['0', '1', '2']
+
+    References:
+        Jesson, Low-Kam, Nair, Soudan, Chandelier, Chapados. Adversarially Learned Mixture Model.
+        2018. https://arxiv.org/abs/1807.05344.
+    """
+    samples = _array(samples)
+    return _grid_figure(samples, range(len(samples)) if names is None else _titles(names))
+
+
+def reconstructions_figure(images, reconstructions):
+    """Draws images, and below each what a model makes of it.
+
+    Args:
+        images: `[B, H, W, C]` or `[B, H, W]`, a few; three channels are shown as colours.
+        reconstructions: Of the same shape.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    images, reconstructions = _array(images), _array(reconstructions)
+    check_shape("reconstructions", reconstructions.shape, images.shape)
+    return _grid_figure(np.stack([images, reconstructions]), ["image", "reconstruction"])
+
+
+def interpolations_figure(steps):
+    """Draws what lies between pairs of examples, one row a pair.
+
+    Args:
+        steps: `[B, num_steps, H, W, C]`, or without C, as `AdversarialMixture.interpolate` returns
+            them; three channels are shown as colours.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    steps = _array(steps)
+    between = [""] * (steps.shape[1] - 2)
+    return _grid_figure(steps, [""] * len(steps), ["start", *between, "end"])
+
+
+def cluster_matrix_figure(classes, clusters, num_components):
+    """Draws how many examples of each class are in each cluster.
+
+    The clusters stand in the order of the classes with which `metrics.clustering_accuracy`
+    matches them, those cells with a frame; those left over follow in the order of their most
+    frequent class.
+
+    Args:
+        classes: Integers `[n]`, any ids.
+        clusters: Integers `[n]`, from 0 to num_components - 1.
+        num_components: Integer, how many clusters there could be.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the lengths differ, or a cluster is out of range.
+
+    Example:
+
+    >>> figure = tfbind.plots.cluster_matrix_figure([3, 3, 5], [1, 1, 0], num_components=2)
+    >>> figure.axes[0].get_title()
+    'clustering accuracy 1.000'
+    """
+    classes, clusters = _array(classes), _array(clusters)
+    check_shape("clusters", clusters.shape, classes.shape)
+    if clusters.min() < 0 or clusters.max() >= num_components:
+        raise ValueError(
+            f"`clusters` must hold integers from 0 to {num_components - 1}. "
+            f"Received: values from {clusters.min()} to {clusters.max()}."
+        )
+    ids, rows = np.unique(classes, return_inverse=True)
+    counts = np.zeros((len(ids), num_components), int)
+    np.add.at(counts, (rows, clusters), 1)
+    matched_rows, matched = linear_sum_assignment(counts, maximize=True)
+    others = np.setdiff1d(np.arange(num_components), matched)
+    order = [*matched, *sorted(others, key=lambda cluster: counts[:, cluster].argmax())]
+    counts = counts[:, order]
+    size = (max(3, 0.5 * num_components + 1), 0.5 * len(ids) + 1)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(counts, cmap="Blues", vmin=0)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if count > counts.max() / 2 else "black"
+        axes.text(column, row, count or "", ha="center", va="center", color=color, fontsize=8)
+    for column, row in enumerate(matched_rows):
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, linewidth=1.5))
+    axes.set(xlabel="cluster", ylabel="class")
+    axes.set_xticks(range(num_components), order)
+    axes.set_yticks(range(len(ids)), ids)
+    accuracy = counts[matched_rows, range(len(matched))].sum() / counts.sum()
+    axes.set_title(f"clustering accuracy {accuracy:.3f}", fontsize=10)
+    return figure
+
+
+def embedding_figure(points, classes):
+    """Draws points in the plane, coloured by class.
+
+    Args:
+        points: float `[n, 2]`, such as latents that PCA or t-SNE of scikit-learn has brought to
+            two dimensions.
+        classes: Integers `[n]`, any ids; the colours repeat after 16 classes.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the points are not in the plane, or are not as many as the classes.
+    """
+    points, classes = _array(points), _array(classes)
+    check_shape("points", points.shape, (len(classes), 2))
+    ids = np.unique(classes)
+    figure = Figure(figsize=(6.5, 5.5), layout="constrained")
+    axes = figure.subplots()
+    for one, color in zip(ids, group_colors(len(ids)) / 255, strict=True):
+        axes.scatter(*points[classes == one].T, s=8, color=color, label=one)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.set_adjustable("datalim")
+    figure.legend(title="class", loc="outside right center", markerscale=2, frameon=False)
     return figure
 
 
@@ -365,6 +508,31 @@ def _tiled(panels, shape):
             for axes, picture in zip(column, pictures, strict=True):
                 axes.imshow(picture, interpolation="nearest")
                 axes.set_axis_off()
+    return figure
+
+
+def _mosaic(grid):
+    """Joins `[rows, columns, H, W, C]`, or without C; three channels are shown as colours."""
+    grid = _array(grid)
+    colored = grid.ndim == 5 and grid.shape[-1] == 3
+    light = brightness(grid, spatial_ndim=5 if colored else 4)
+    gap = [(0, 0), (0, 0), (0, 1), (0, 1)] + [(0, 0)] * colored
+    lined = np.pad(light, gap, constant_values=_GAP)
+    rows, columns, height, width, *channels = lined.shape
+    return lined.swapaxes(1, 2).reshape(rows * height, columns * width, *channels)
+
+
+def _grid_figure(grid, row_names, column_names=()):
+    rows, columns, height, width = grid.shape[:4]
+    size = (_TILE * columns + 1, _TILE * rows * height / width + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(_mosaic(grid)[:-1, :-1], cmap="gray", vmin=0, vmax=1)
+    axes.set_yticks(np.arange(rows) * (height + 1) + (height - 1) / 2, row_names)
+    centers = np.arange(columns) * (width + 1) + (width - 1) / 2
+    axes.set_xticks(centers[: len(column_names)], column_names)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
     return figure
 
 
