@@ -87,6 +87,21 @@ def test_weights_of_svhn():
     }
 
 
+def test_convolutional_networks_are_those_of_mnist_where_the_convolutions_are():
+    wanted = ((16, 2, 1), (32, 3, 2), (64, 3, 2), (64, 3, 1), (128, 4, 1))
+    parts = networks.convolutional_networks((28, 28, 1), 10, 64, wanted, "latent_first")
+    assert counts(parts) == counts(mnist("latent_first"))
+    smaller = networks.convolutional_networks(
+        (9, 9, 3), 4, 2, ((6, 3, 2), (5, 4, 1)), prior_units=(), units=7, joint_units=8
+    )
+    layers = [(3, 6, 3), (6, 5, 4)]
+    found = counts(smaller)
+    assert found["class_encoder"] == path(layers, 4)
+    assert found["prior"] == 4 * 2 + 2
+    assert found["discriminator"] == discriminator(layers, 7, 8, 4, 2)
+    assert smaller["decoder"].output_shape == (None, 9, 9, 3)
+
+
 def test_weights_in_numbers():
     """Those of MNIST once more, added up with pencil and paper."""
     convolved = 80 + 4640 + 18_496 + 36_928 + 131_200
@@ -282,6 +297,15 @@ def test_dropout_comes_after_the_convolutions_but_not_on_the_image():
             lambda: networks.dense_networks((3,), 2, 2, "z_first"),
             "`factorization` must be one of 'class_first', 'latent_first', 'independent'. "
             "Received: factorization='z_first'.",
+        ),
+        (
+            lambda: networks.convolutional_networks((28, 28, 1), 10, 2, ((8, 4, 2), (8, 5, 1))),
+            "`convolutions` must bring a square image to a single pixel, and leave no pixel over. "
+            r"Received: convolutions=\(\(8, 4, 2\), \(8, 5, 1\)\) for 28 x 28 pixels.",
+        ),
+        (
+            lambda: networks.convolutional_networks((9, 9, 1), 10, 2, ((8, 2, 2), (8, 4, 1))),
+            "`convolutions` must bring a square image to a single pixel, and leave no pixel over.",
         ),
         (
             lambda: networks.mnist_networks(10, 64, dropout=1.0),

@@ -1,4 +1,4 @@
-"""The networks of the adversarial mixture: the paper's for MNIST and SVHN, and dense ones.
+"""The networks of the adversarial mixture: the paper's for MNIST and SVHN, and others.
 
 Each function returns the five parts as a dict, for the model to take:
 
@@ -29,7 +29,7 @@ _EPSILON = 1e-5
 
 
 class _Design(NamedTuple):
-    """What the two published designs differ in."""
+    """What convolutional networks differ in."""
 
     event_shape: tuple
     convolutions: tuple  # channels, width and stride, from the image to a single pixel
@@ -83,6 +83,61 @@ def mnist_networks(num_components, latent_dim, factorization="class_first", drop
 def svhn_networks(num_components, latent_dim, factorization="class_first", dropout=0.0):
     """Returns the paper's networks for 32x32 colour images; see `mnist_networks`."""
     return _image_networks(_SVHN, num_components, latent_dim, factorization, dropout)
+
+
+def convolutional_networks(
+    event_shape,
+    num_components,
+    latent_dim,
+    convolutions,
+    factorization="class_first",
+    dropout=0.0,
+    *,
+    prior_units=(64, 64),
+    units=64,
+    joint_units=256,
+):
+    """Returns networks like the paper's for images of any size; see `mnist_networks`.
+
+    Args:
+        event_shape: (height, width, channels) of an image, as high as wide.
+        num_components: Integer K >= 2.
+        latent_dim: Integer L >= 1.
+        convolutions: Channels, width and stride of each, which bring an image to a single pixel:
+            one of width w and stride s leaves (size - w) / s + 1 pixels a side, a whole number.
+        factorization: The model's: "class_first", "latent_first" or "independent".
+        dropout: Float in [0, 0.9].
+        prior_units: Widths of the hidden layers of the prior.
+        units: Width of the discriminator's layers on y and on z.
+        joint_units: Width of its layers on all three.
+
+    Returns:
+        A dict: `class_encoder`, `latent_encoder`, `prior`, `decoder`, `discriminator`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the convolutions do not fit the image.
+
+    Example:
+
+    >>> convolutions = ((16, 4, 2), (32, 3, 2), (128, 6, 1))  # 28, 13, 6, 1 pixels a side
+    >>> networks = tfbind.models.adversarial_networks.convolutional_networks(
+    ...     (28, 28, 1), 10, 16, convolutions
+    ... )
+    >>> networks["decoder"].output_shape
+    (None, 28, 28, 1)
+    """
+    height, width, _ = event_shape
+    size = height
+    for _, window, stride in convolutions:
+        rest = (size - window) % stride if size >= window else 1
+        size = 0 if rest else (size - window) // stride + 1
+    if height != width or size != 1:
+        raise ValueError(
+            "`convolutions` must bring a square image to a single pixel, and leave no pixel over. "
+            f"Received: convolutions={tuple(convolutions)} for {height} x {width} pixels."
+        )
+    design = _Design(event_shape, tuple(convolutions), prior_units, units, joint_units)
+    return _image_networks(design, num_components, latent_dim, factorization, dropout)
 
 
 def dense_networks(

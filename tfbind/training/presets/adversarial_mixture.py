@@ -35,9 +35,11 @@ class AdversarialMixturePreset(Preset):
     Attributes:
         num_components: K.
         latent_dim: Dimensions of z.
-        networks: "mnist", "svhn" or "dense", as in `tfbind.models.adversarial_networks`.
+        networks: "mnist", "svhn", "convolutional" or "dense", as in
+            `tfbind.models.adversarial_networks`.
+        convolutions: Channels, width and stride of each, of "convolutional" networks.
         hidden_units: Widths of the hidden layers of dense networks.
-        dropout: Of the others.
+        dropout: Of all but dense networks.
         factorization: "class_first", "latent_first" or "independent".
         means: "learned", "grid" or "corners", as in `tfbind.distributions`.
         gradient_penalty: Its weight.
@@ -48,6 +50,7 @@ class AdversarialMixturePreset(Preset):
     num_components: int = 10
     latent_dim: int = 64
     networks: str = "mnist"
+    convolutions: tuple = ()
     hidden_units: tuple = ()
     dropout: float = 0.0
     factorization: str = "latent_first"
@@ -61,7 +64,7 @@ class AdversarialMixturePreset(Preset):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("networks", self.networks, ("mnist", "svhn", "dense"))
+        check_choice("networks", self.networks, ("mnist", "svhn", "convolutional", "dense"))
         check_choice("means", self.means, tuple(_MEANS))
         check_choice("schedule", self.schedule, ("constant", "cosine"))
 
@@ -79,7 +82,7 @@ class AdversarialMixturePreset(Preset):
 
     def build(self, event_shape):
         keras.utils.set_random_seed(self.seed)
-        model = self._model(event_shape, **self._networks())
+        model = self._model(event_shape, **self._networks(event_shape))
         optimizer = keras.optimizers.Adam(self.learning_rate, beta_1=0.5)
         model.compile(optimizer, jit_compile=True)
         return model
@@ -89,7 +92,7 @@ class AdversarialMixturePreset(Preset):
             event_shape, self.num_components, self.latent_dim, seed=seeds.base_seed(), **networks
         )
 
-    def _networks(self):
+    def _networks(self, event_shape):
         """Returns what the model and its networks share, and the networks."""
         settings = {
             "factorization": self.factorization,
@@ -97,6 +100,15 @@ class AdversarialMixturePreset(Preset):
         }
         if self.networks == "dense":
             settings["hidden_units"] = self.hidden_units
+        elif self.networks == "convolutional":
+            settings |= adversarial_networks.convolutional_networks(
+                event_shape,
+                self.num_components,
+                self.latent_dim,
+                self.convolutions,
+                self.factorization,
+                self.dropout,
+            )
         else:
             make = getattr(adversarial_networks, f"{self.networks}_networks")
             sizes = (self.num_components, self.latent_dim, self.factorization)
@@ -239,6 +251,20 @@ _MNIST = AdversarialMixturePreset(
     max_epochs=100,
     paper_score=2.86,
 )
+_MNIST_CPU = dataclasses.replace(
+    _MNIST,
+    name="amm-mnist-cpu",
+    summary="Adversarial mixture on MNIST, without labels, small enough for a core",
+    latent_dim=16,
+    networks="convolutional",
+    convolutions=((16, 4, 2), (32, 3, 2), (128, 6, 1)),
+    dropout=0.0,
+    learning_rate=5e-4,
+    schedule="cosine",
+    max_epochs=60,
+    paper_score=2.86,
+    source="ours",
+)
 _SVHN = AdversarialMixturePreset(
     name="amm-svhn",
     summary="Adversarial mixture on SVHN, without labels, 18 components on a grid",
@@ -281,21 +307,20 @@ _DIGITS = AdversarialMixturePreset(
     dataset="digits",
     train_split="train",
     watched_split="test",
-    latent_dim=16,
+    latent_dim=4,
     networks="dense",
     hidden_units=(256, 256),
     factorization="class_first",
     gradient_penalty=0.1,
     learning_rate=1e-3,
     schedule="cosine",
-    max_epochs=200,
+    max_epochs=400,
     source="ours",
 )
 _TINY = dataclasses.replace(
     _DIGITS,
     name="amm-tiny",
     summary="Adversarial mixture in seconds, for tests and notebooks",
-    latent_dim=4,
     hidden_units=(64,),
     max_epochs=10,
     source="made for tests",
@@ -303,6 +328,7 @@ _TINY = dataclasses.replace(
 
 PRESETS = (
     _MNIST,
+    _MNIST_CPU,
     _SVHN,
     _SAMM_SVHN,
     dataclasses.replace(
@@ -314,6 +340,13 @@ PRESETS = (
     ),
     _with_labels(
         _MNIST, "samm-mnist-100", "Adversarial mixture on MNIST with 100 labels", 100, source="ours"
+    ),
+    _with_labels(
+        _MNIST_CPU,
+        "samm-mnist-100-cpu",
+        "Adversarial mixture on MNIST with 100 labels, small enough for a core",
+        100,
+        max_epochs=30,
     ),
     _DIGITS,
     _TINY,
