@@ -28,7 +28,8 @@ def export_train_step(model, batch, folder):
     - `train_step.json`: `inputs`, with `name`, `shape` and `dtype`; `logs`, with `name` and
       `output`, as `fit` logs them; `variables`, with `path`, `shape`, `dtype`, `is_metric` and
       the numbers `argument` and `output`, null where the step does not read or write it; and
-      `learning_rate`, the place of the learning rate among them, null if it is no variable.
+      `learning_rates`, the place among them of each optimiser's learning rate, null if it is no
+      variable.
 
     The metrics are written as they are at the start of an epoch, from zero.
 
@@ -66,7 +67,10 @@ def export_train_step(model, batch, folder):
         "inputs": _describe_inputs(batch),
         "logs": _describe_logs(traced.structured_outputs),
         "variables": _describe_variables(model, variables, traced, program),
-        "learning_rate": _find(variables, getattr(model.optimizer, "learning_rate", None)),
+        "learning_rates": [
+            _find(variables, getattr(optimizer, "learning_rate", None))
+            for optimizer in _optimizers(model)
+        ],
     }
     with _layout.written_at_once(folder.parent) as temporary:
         made = temporary / "train_step"
@@ -109,7 +113,7 @@ def _variables(model):
     """Returns all that a step may change, in an order that the same model always has."""
     if not model.compiled:
         raise ValueError("`model` must be compiled. Received: a model without an optimizer.")
-    optimizers = [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    optimizers = _optimizers(model)
     for optimizer in optimizers:
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
@@ -118,6 +122,10 @@ def _variables(model):
         *(variable for optimizer in optimizers for variable in optimizer.variables),
         *model.metrics_variables,
     ]
+
+
+def _optimizers(model):
+    return [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
 
 
 def _find(variables, wanted):

@@ -86,13 +86,14 @@ class TrainStepRunner:
         return {log["name"]: np.asarray(logs[log["output"]]) for log in self._described["logs"]}
 
     def set_learning_rate(self, value):
-        """Sets the variable that holds the optimiser's learning rate."""
-        place = self._described["learning_rate"]
-        if place is None:
+        """Sets the variable that holds the learning rate, of every optimiser."""
+        places = self._described["learning_rates"]
+        if None in places:
             raise ValueError(
                 "The learning rate must be a variable. Received: a step with a schedule of its own."
             )
-        self.variables[place] = np.float32(value)
+        for place in places:
+            self.variables[place] = np.float32(value)
 
     def save(self, path, **notes):
         """Writes the variables to a .npz file, which appears whole, beside `notes`, arrays."""

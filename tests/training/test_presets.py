@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tfbind import data
+from tfbind import data, training
 from tfbind.training import presets
 
 # Tables 1 and 2 of the paper; the learning rates are rounded as they are printed there.
@@ -91,6 +91,13 @@ def test_presets_are_described(name):
     assert preset.name == name
     assert preset.summary and preset.source
     assert preset.dataset in data.NAMES
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_a_run_folder_remembers_its_preset(name, tmp_path):
+    preset = presets.get(name)
+    training.run.claim(preset, tmp_path)
+    assert training.run.read_preset(tmp_path) == preset
 
 
 @pytest.mark.parametrize("name", [name for name in presets.names() if name.startswith("rc-")])

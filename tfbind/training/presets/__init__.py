@@ -26,6 +26,9 @@ from tfbind.training.presets.ladder_network import LadderNetworkPreset as Ladder
 from tfbind.training.presets.reconstruction_clustering import (
     ReconstructionClusteringPreset as ReconstructionClusteringPreset,
 )
+from tfbind.training.presets.tagger import (
+    SemiSupervisedTaggerPreset as SemiSupervisedTaggerPreset,
+)
 from tfbind.training.presets.tagger import TaggerPreset as TaggerPreset
 from tfbind.training.presets.untapped_vae import UntappedVAEPreset as UntappedVAEPreset
 
