@@ -1,4 +1,4 @@
-"""Loss maths as pure functions: sums over the event, no reduction over the batch."""
+"""Loss maths as pure functions."""
 
 import tensorflow as tf
 
@@ -33,3 +33,29 @@ def batch_mean(losses, sample_weight=None):
     if sample_weight is not None:
         losses = losses * tf.cast(sample_weight, losses.dtype)
     return tf.reduce_mean(losses)
+
+
+def adversarial_loss(inferred, generated):
+    """Loss of who takes the logits of a discriminator for those of inferred and generated triples.
+
+    The discriminator's loss is that of the two as they are; the other side's that of the two
+    swapped, which is the non-saturating form.
+
+    Args:
+        inferred: float `[B]`, logits of triples that should have high ones.
+        generated: float `[B]`, of those that should have low ones.
+
+    Returns:
+        A float scalar, >= 0, in nats: log 4 where all logits are 0.
+
+    Example:
+
+    >>> float(tfbind.losses.adversarial_loss(tf.zeros(3), tf.zeros(3)))
+    1.38629...
+
+    References:
+        Jesson et al. Adversarially Learned Mixture Model. 2018. https://arxiv.org/abs/1807.05344,
+        Algorithm 1.
+    """
+    found = tf.reduce_mean(tf.math.softplus(-inferred))
+    return found + tf.reduce_mean(tf.math.softplus(generated))

@@ -328,8 +328,8 @@ class AdversarialMixture(EventModel):
         both = Triple(*(tf.concat(ends, axis=0) for ends in zip(inferred, generated, strict=True)))
         *real, fake = tf.split(self.discriminate(both, training), [*rows, rows[0]])
         terms = {
-            "discriminator_loss": _mean([adversarial_loss(logits, fake) for logits in real]),
-            "generator_loss": _mean([adversarial_loss(fake, logits) for logits in real]),
+            "discriminator_loss": _mean([losses.adversarial_loss(logits, fake) for logits in real]),
+            "generator_loss": _mean([losses.adversarial_loss(fake, logits) for logits in real]),
             "inferred_accuracy": _mean([share(logits > 0.0) for logits in real]),
             "generated_accuracy": share(fake < 0.0),
         }
@@ -589,16 +589,6 @@ class AdversarialMixture(EventModel):
         networks = ("class_encoder", "latent_encoder", "prior", "decoder", "discriminator")
         given = {name: keras.saving.deserialize_keras_object(config[name]) for name in networks}
         return cls(**{**config, **given})
-
-
-def adversarial_loss(inferred, generated):
-    """Returns the loss of who takes logits for those of inferred and of generated triples.
-
-    The discriminator's loss is that of the two as they are; the other side's that of the two
-    swapped, which is the non-saturating form.
-    """
-    found = tf.reduce_mean(tf.math.softplus(-inferred))
-    return found + tf.reduce_mean(tf.math.softplus(generated))
 
 
 def _draw(outputs, noise):
