@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn import linear_model
 
-from tfbind import cli, data, export, serving, training
+from tfbind import cli, data, serving, training
 from tfbind.training import presets, unseen_classes
 
 
@@ -102,46 +102,6 @@ def test_pictures_are_classified_as_the_images_it_learned_from(run, model, digit
     _, row = (tmp_path / "labels.csv").read_text().split()
     assert row.split(",")[:2] == ["grey", str(expected.argmax())]
     assert float(row.split(",")[2]) == pytest.approx(expected.max(), abs=1e-5)
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    export.export_saved_model(model, folder / "digits")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(exported):
-    with serving.ReferenceServer(exported / "digits") as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["session", "grpc", "rest", "tflite"])
-def answer(request, model, exported):
-    """A function from endpoint and inputs to outputs, of one of the ways to run the model."""
-    if request.param == "session":
-        yield export.SavedModelRunner(exported / "digits")
-    elif request.param == "tflite":
-        export.export_tflite(model, exported / "digits.tflite")
-        runner = export.TFLiteRunner(exported / "digits.tflite")
-
-        def one_by_one(endpoint, inputs):
-            rows = range(len(next(iter(inputs.values()))))
-            found = [
-                runner(endpoint, {key: x[n : n + 1] for key, x in inputs.items()}) for n in rows
-            ]
-            return {key: np.concatenate([row[key] for row in found]) for key in found[0]}
-
-        yield one_by_one
-    else:
-        server = request.getfixturevalue("server")
-        if request.param == "rest":
-            client = serving.RestClient(server.url, server.name)
-            yield lambda endpoint, inputs: client.predict(inputs, endpoint)
-        else:
-            with serving.GrpcClient(server.target, server.name) as client:
-                yield lambda endpoint, inputs: client.predict(inputs, endpoint)
 
 
 @pytest.mark.serving
