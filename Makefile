@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
-PYTEST_FLAGS ?= -n 2 --dist loadfile
+# In the order of the files: by default the notebooks, few and long, would come last and alone.
+PYTEST_FLAGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # The first candidate on the PATH that runs (a version manager's shim may not) and is suitable.

@@ -29,7 +29,7 @@ TINY = {
     },
     "tagger": {
         "units": (12, 8), "batch_size": 4, "rounds": 1, "growth_rounds": 1, "num_calls": 2,
-        "sizes": {"num_iterations": (1, 2), "batch": (2, 3)},
+        "sizes": {"batch": (2, 3)},
     },
     "training": {
         "num_images": 200, "hidden_units": 20, "epochs": 1, "rounds": 1, "num_draws": 2,
