@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
-# In the order of the files: by default the notebooks, few and long, would come last and alone.
+# In our own order, longest files first: xdist's would leave the notebooks to the end.
 PYTEST_FLAGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 

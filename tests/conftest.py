@@ -12,6 +12,8 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+_LONGEST = ("test_notebooks.py", "test_run.py", "test_tagger.py", "test_tagger_runs.py")
+
 
 def pytest_addoption(parser):
     parser.addoption("--test-seed", type=int, default=42, help="seed of every test")
@@ -24,6 +26,11 @@ def pytest_configure(config):
         config.option.test_seed = random.SystemRandom().randrange(2**31)
     if importlib.util.find_spec("tfbind.export") is None:
         raise pytest.UsageError("`tfbind.export` is missing. Run: pip install -e '.[dev]'")
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 def pytest_report_header(config):

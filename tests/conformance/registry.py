@@ -123,6 +123,7 @@ def _compile_with_adam(model, jit_compile):
 
 
 _EVENT_SHAPES = ((8, 8, 1), (5, 6, 3), (12,), (6, 4))
+_ONE_SHAPE = _EVENT_SHAPES[:1]  # for what differs from another entry in other things than shapes
 
 _GROUPED = {"assignments", "reconstructions", "log_likelihood", "confidence"}
 
@@ -144,7 +145,7 @@ def _tagger_weights(*upper, first=12, pixels=64):
     return (4 * pixels * first + first) + 2 * first * pixels + 2 * pixels + 1 + ladder
 
 
-def _tagger_entry(variant, **settings):
+def _tagger_entry(variant, event_shapes=_EVENT_SHAPES, **settings):
     batch = settings["normalization"] == "batch"
     # mean, variance and a counter for each of three passes, and the learned variance
     widths = [12, 64, 64, 8, 12, 8]
@@ -153,7 +154,7 @@ def _tagger_entry(variant, **settings):
         variant=variant,
         make=lambda event_shape: _tagger(event_shape, **settings),
         compile=_compile_with_adam,
-        event_shapes=_EVENT_SHAPES,
+        event_shapes=event_shapes,
         inputs=_images,
         fit_arguments=lambda *size: {"x": _images(*size)},
         evaluate_arguments=lambda *size: {"x": _images(*size), "y": _groups(*size)},
@@ -181,7 +182,7 @@ def _untapped_stream(event_shape, initial_epoch):
     )
 
 
-def _untapped_entry(variant, repeats_without_xla=True, **settings):
+def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=True, **settings):
     return Entry(
         model=UntappedVAE,
         variant=variant,
@@ -194,7 +195,7 @@ def _untapped_entry(variant, repeats_without_xla=True, **settings):
             **settings,
         ),
         compile=_compile_with_adam,
-        event_shapes=_EVENT_SHAPES,
+        event_shapes=event_shapes,
         inputs=_images,
         fit_arguments=lambda *size: {"x": _untapped(*size)},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
@@ -244,7 +245,7 @@ REGISTRY = (
     ),
     _adversarial_entry(
         models.SemiSupervisedAdversarialMixture,
-        event_shapes=_EVENT_SHAPES[:1],  # what differs from the model above is not their matter
+        event_shapes=_ONE_SHAPE,
         fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
         stream=_semi_supervised_stream,
@@ -301,7 +302,9 @@ REGISTRY = (
         + (2 * (64 + 12 + 8 + 2) + 4),
     ),
     _tagger_entry("binary", normalization="layer"),
-    _tagger_entry("batch", normalization="batch", equations="paper", likelihood="gaussian"),
+    _tagger_entry(
+        "batch", _ONE_SHAPE, normalization="batch", equations="paper", likelihood="gaussian"
+    ),
     Entry(
         model=models.Tagger,
         variant="classes",
@@ -309,7 +312,7 @@ REGISTRY = (
             event_shape, normalization="layer", units=(12, 8, 3), num_classes=2
         ),
         compile=_compile_with_adam,
-        event_shapes=_EVENT_SHAPES,
+        event_shapes=_ONE_SHAPE,
         inputs=_images,
         fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
@@ -320,5 +323,5 @@ REGISTRY = (
         num_weights=_tagger_weights(8, 3),
     ),
     _untapped_entry("relaxed", repeats_without_xla=False),
-    _untapped_entry("marginal", marginalize=True, reverse="marginal"),
+    _untapped_entry("marginal", _ONE_SHAPE, marginalize=True, reverse="marginal"),
 )
