@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import resource
 import statistics
@@ -96,6 +97,19 @@ def peak_megabytes():
     """
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def step_memory(name, model, megabytes):
+    """Returns the row of what a training step of `model` adds to the memory of the process."""
+    weights = 4e-6 * sum(math.prod(w.shape) for w in model.trainable_variables)
+    return {
+        "name": f"{name}_step_peak_memory",
+        "unit": "MB, compilation included",
+        "value": megabytes,
+        "goal": None,
+        "weights_megabytes": weights,
+        "weights_gradients_and_moments_megabytes": 4 * weights,
+    }
 
 
 def main(name):

@@ -91,7 +91,10 @@ def run(changes=None, batch_size=100, rounds=5):
         name = f"adversarial_mixture_{over}_over_{under}"
         return _measure.compare(name, times, over, under, **more)
 
-    rows = [_memory_row(model, memory), compare("step", "step_without_xla")]
+    rows = [
+        _measure.step_memory("adversarial_mixture", model, memory),
+        compare("step", "step_without_xla"),
+    ]
     for way in ("", "_without_xla"):
         rows += [
             compare(
@@ -191,18 +194,6 @@ def _there_and_back(layers, images, pixels, to_image=True):
 
 def _random(shape):
     return tf.random.normal(shape) / np.prod(shape[:-1]) ** 0.5  # neither overflows nor vanishes
-
-
-def _memory_row(model, megabytes):
-    weights = 4e-6 * sum(int(np.prod(w.shape)) for w in model.trainable_variables)
-    return {
-        "name": "adversarial_mixture_step_peak_memory",
-        "unit": "MB, compilation included",
-        "value": megabytes,
-        "goal": None,
-        "weights_megabytes": weights,
-        "weights_gradients_and_moments_megabytes": 4 * weights,
-    }
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _step_rows(units, batch_size, rounds):
         for side in ("matmuls", "matmuls_without_xla")
     }
     rows = [
-        _memory_row(model, memory),
+        _measure.step_memory("tagger", model, memory),
         _measure.compare("tagger_matmuls_over_step", times, "matmuls", "step", goal=0.85, **rates),
         _measure.compare(
             "tagger_matmuls_over_step_without_xla", times, "matmuls_without_xla", "step_without_xla"
@@ -179,18 +179,6 @@ def _has_bfloat16():
     """Tells whether the processor multiplies bfloat16; elsewhere that is slow, and says nothing."""
     path = pathlib.Path("/proc/cpuinfo")
     return path.exists() and not _BFLOAT16_FLAGS.isdisjoint(path.read_text().split())
-
-
-def _memory_row(model, megabytes):
-    weights = 4e-6 * sum(int(np.prod(w.shape)) for w in model.trainable_variables)
-    return {
-        "name": "tagger_step_peak_memory",
-        "unit": "MB, compilation included",
-        "value": megabytes,
-        "goal": None,
-        "weights_megabytes": weights,
-        "weights_gradients_and_moments_megabytes": 4 * weights,
-    }
 
 
 def _slope(varied, values, units, rounds):

@@ -1,9 +1,10 @@
-"""The data set of the small preset, and a model, which a test file makes, wherever it runs."""
+"""The command line, data sets, and the model of a run, which a test file makes, everywhere."""
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from tfbind import data, export, serving
+from tfbind import cli, data, export, serving, training
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,18 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     data.load("simple_superposition", "test", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tfbind():
+    """A function that runs a command with arguments, and returns what came of it."""
+    return lambda *arguments: CliRunner().invoke(cli.main, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    """The model of the finished run in the folder `run`."""
+    return training.load(run)[0]
 
 
 @pytest.fixture(scope="module")

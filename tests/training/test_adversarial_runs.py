@@ -11,34 +11,19 @@ import PIL.Image
 import pytest
 import scipy.optimize
 import tensorflow_datasets as tfds
-from click.testing import CliRunner
 from sklearn import metrics as oracle
 
-from tfbind import cli, data, serving, training
+from tfbind import data, serving, training
 from tfbind.training import callbacks, presets
 
 
-def tfbind(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("tfds")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir):
+def run(tfbind, tmp_path_factory, data_dir):
     """The run folder of amm-tiny, as the command line makes it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     result = tfbind("train", "amm-tiny", "--run", folder, "--data-dir", data_dir)
     assert result.exit_code == 0, result.output
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(run):
-    return training.load(run)[0]
 
 
 @pytest.fixture(scope="module")

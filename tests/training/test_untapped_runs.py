@@ -5,35 +5,20 @@ import dataclasses
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner
 from sklearn import linear_model
 
-from tfbind import cli, data, serving, training
+from tfbind import data, serving
 from tfbind.training import presets, unseen_classes
 
 
-def tfbind(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("tfds")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir):
+def run(tfbind, tmp_path_factory, data_dir):
     """The run folder of untapped-tiny, as the command line makes it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     result = tfbind("train", "untapped-tiny", "--run", folder, "--data-dir", data_dir)
     assert result.exit_code == 0, result.output
     assert "with classes.png, manifold.png" in result.stdout
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(run):
-    return training.load(run)[0]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +76,9 @@ def test_the_pictures_are_of_what_it_decodes(run, model, decoded, data_dir):
             assert min(picture.size) > 90
 
 
-def test_pictures_are_classified_as_the_images_it_learned_from(run, model, digits, tmp_path):
+def test_pictures_are_classified_as_the_images_it_learned_from(
+    tfbind, run, model, digits, tmp_path
+):
     """Grey pictures become zeros and ones, as the data did."""
     image = digits("test[:1]")[0][0]
     grey = PIL.Image.fromarray(np.uint8(60 + 100 * image[..., 0]))
@@ -172,7 +159,7 @@ def test_what_is_out_of_range_gets_no_answer(answer, endpoint, changes):
         ("distortion=5,1", "`distortion` must be four numbers"),
     ],
 )
-def test_settings_that_do_not_fit(change, sentence, data_dir, tmp_path):
+def test_settings_that_do_not_fit(tfbind, change, sentence, data_dir, tmp_path):
     run = tmp_path / "run"
     result = tfbind("train", "untapped-tiny", "--run", run, "--data-dir", data_dir, "--set", change)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -28,12 +28,38 @@ class Endpoint(NamedTuple):
     ranges: dict
 
 
+def endpoint_maker(texts, ranges):
+    """Returns a function that makes an `Endpoint`, from a function, its inputs and output keys.
+
+    Args:
+        texts: Dict of output key to what it is.
+        ranges: Dict of input name to (low, high).
+    """
+
+    def endpoint(function, inputs, outputs):
+        return Endpoint(
+            function,
+            inputs,
+            {key: texts[key] for key in outputs},
+            {spec.name: ranges[spec.name] for spec in inputs},
+        )
+
+    return endpoint
+
+
 def inside(name, tensor, low, high):
     """Returns `tensor`; a server refuses it if it is not in [low, high], a device cannot."""
     sentence = f"`{name}` must lie in [{low}, {high}]."
     fits = tf.reduce_all((tensor >= low) & (tensor <= high))
     with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
         return tf.identity(tensor)
+
+
+def require_keys(x, keys):
+    """Raises unless the dict `x` has all of `keys`."""
+    for key in keys:
+        if key not in x:
+            raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(x)}.")
 
 
 class EventModel(keras.Model):
@@ -153,9 +179,7 @@ class EventModel(keras.Model):
     def _cycled(self, x, batch_size, initial_epoch):
         from tfbind.data import pipelines  # loads TFDS, which a served model does without
 
-        for key in ("label", "unlabeled_image"):
-            if key not in x:
-                raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(x)}.")
+        require_keys(x, ("label", "unlabeled_image"))
         return pipelines.semi_supervised_epochs(
             x["image"],
             x["label"],

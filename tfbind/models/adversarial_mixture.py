@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfbind import losses, seeds
 from tfbind._validation import check_array, check_choice, check_integer, check_number, check_shape
 from tfbind.models import adversarial_networks
-from tfbind.models._base import Endpoint, EventModel, inside
+from tfbind.models._base import EventModel, endpoint_maker, inside
 from tfbind.models._component_usage import ComponentUsage
 
 tfd = tfp.distributions
@@ -534,14 +534,6 @@ class AdversarialMixture(EventModel):
             "generated": "an example of the component",
         }
 
-        def endpoint(function, inputs, *outputs):
-            return Endpoint(
-                function,
-                inputs,
-                {key: texts[key] for key in outputs},
-                {spec.name: ranges[spec.name] for spec in inputs},
-            )
-
         def classify(image):
             probabilities, latent = self.encode(image)
             by_latent = self.component_probabilities(latent)
@@ -555,13 +547,13 @@ class AdversarialMixture(EventModel):
             label = inside("label", label, *ranges["label"])
             return {"generated": self.generate(label, noise)}
 
+        inferred = ("probabilities", "latent")
+        endpoint = endpoint_maker(texts, ranges)
         return {
-            "serving_default": endpoint(
-                self.call, (image,), "probabilities", "latent", "reconstruction"
-            ),
-            "classify": endpoint(classify, (image,), "probabilities", "latent_probabilities"),
-            "encode": endpoint(encode, (image, class_noise, noise), "probabilities", "latent"),
-            "generate": endpoint(generate, (label, noise), "generated"),
+            "serving_default": endpoint(self.call, (image,), (*inferred, "reconstruction")),
+            "classify": endpoint(classify, (image,), ("probabilities", "latent_probabilities")),
+            "encode": endpoint(encode, (image, class_noise, noise), inferred),
+            "generate": endpoint(generate, (label, noise), ("generated",)),
         }
 
     def get_config(self):

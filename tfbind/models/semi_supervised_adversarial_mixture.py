@@ -3,6 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
+from tfbind.models._base import require_keys
 from tfbind.models.adversarial_mixture import AdversarialMixture, Triple, share
 
 # The paper does not say what h_y is where the label is known. The softmax of 10 and zeros is as
@@ -96,10 +97,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
 
     def train_step(self, data):
         batch = self._as_batch(data)
-        for key in ("image", "label", "unlabeled_image"):
-            if key not in batch:
-                received = ", ".join(map(repr, batch))
-                raise ValueError(f"`x` must have the key {key!r} too. Received: {received}.")
+        require_keys(batch, ("image", "label", "unlabeled_image"))
         return super().train_step(batch)
 
     def _as_batch(self, data):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfbind import distributions, losses, seeds
 from tfbind._validation import check_array, check_choice, check_integer, check_number, check_shape
-from tfbind.models._base import Endpoint, EventModel, inside
+from tfbind.models._base import EventModel, endpoint_maker, inside, require_keys
 
 # The paper's "close corner": a one-hot label has no density under the relaxation, this has.
 _CORNER = 0.95
@@ -498,10 +498,7 @@ class UntappedVAE(EventModel):
         needed = {"label"} if x.keys() & {"unlabeled_image", "unfeatured_label"} else set()
         if self.reverse == "marginal" and "unfeatured_label" in x:
             needed.add("unlabeled_image")
-        for key in sorted(needed - x.keys()):
-            raise ValueError(
-                f"`x` must have the key {key!r} too. Received: {', '.join(map(repr, x))}."
-            )
+        require_keys(x, sorted(needed))
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains on what the class tells; see Keras for the arguments."""
@@ -550,14 +547,7 @@ class UntappedVAE(EventModel):
             latent = inside("latent", latent, *ranges["latent"])
             return {"reconstruction": self.decode(label, latent)}
 
-        def endpoint(function, inputs, outputs):
-            return Endpoint(
-                function,
-                inputs,
-                {key: texts[key] for key in outputs},
-                {spec.name: ranges[spec.name] for spec in inputs},
-            )
-
+        endpoint = endpoint_maker(texts, ranges)
         return {
             "serving_default": endpoint(self.call, (image,), tuple(texts)),
             "classify": endpoint(

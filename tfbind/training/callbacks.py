@@ -230,12 +230,16 @@ class ClusteringErrors(keras.callbacks.Callback):
         self.images, self.labels = images, labels
 
     def on_epoch_end(self, epoch, logs=None):
-        clusters = self.model.cluster(self.images, batch_size=500)
-        for name, score in (
-            ("error", metrics.clustering_accuracy),
-            ("majority_error", metrics.purity),
-        ):
-            logs[f"val_{name}_percent"] = 100.0 * (1.0 - score(self.labels, clusters))
+        errors = clustering_errors(self.labels, self.model.cluster(self.images, batch_size=500))
+        logs |= {f"val_{name}": error for name, error in errors.items()}
+
+
+def clustering_errors(labels, clusters):
+    """Returns `error_percent` and `majority_error_percent`, as `ClusteringErrors` says."""
+    return {
+        "error_percent": 100.0 * (1.0 - metrics.clustering_accuracy(labels, clusters)),
+        "majority_error_percent": 100.0 * (1.0 - metrics.purity(labels, clusters)),
+    }
 
 
 class CollapseWarning(keras.callbacks.Callback):

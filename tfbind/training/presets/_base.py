@@ -107,6 +107,11 @@ class Preset:
         return {}
 
 
-def cosine(progress):
-    """Returns what a cosine schedule leaves of the learning rate, from 1 at 0 to 0 at 1."""
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+SCHEDULES = ("constant", "cosine")
+
+
+def scheduled(preset, epoch):
+    """Returns the learning rate of an epoch, from 0 on, of a preset with a `schedule`."""
+    if preset.schedule == "constant":
+        return preset.learning_rate
+    return preset.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / preset.max_epochs))

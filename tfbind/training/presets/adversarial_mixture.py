@@ -7,15 +7,20 @@ import keras
 import numpy as np
 from sklearn import manifold
 
-from tfbind import data, distributions, metrics, plots, seeds
+from tfbind import data, distributions, plots, seeds
 from tfbind._validation import check_choice, check_integer
 from tfbind.data import pipelines
 from tfbind.models import adversarial_networks
 from tfbind.models._component_usage import ComponentUsage
 from tfbind.models.adversarial_mixture import AdversarialMixture
 from tfbind.models.semi_supervised_adversarial_mixture import SemiSupervisedAdversarialMixture
-from tfbind.training.callbacks import ClusteringErrors, CollapseWarning, LearningRates
-from tfbind.training.presets._base import Preset, TrainingData, cosine
+from tfbind.training.callbacks import (
+    ClusteringErrors,
+    CollapseWarning,
+    LearningRates,
+    clustering_errors,
+)
+from tfbind.training.presets._base import SCHEDULES, Preset, TrainingData, scheduled
 
 _PAPER = "Jesson et al., Adversarially Learned Mixture Model, arXiv:1807.05344"
 _MEANS = {
@@ -66,7 +71,7 @@ class AdversarialMixturePreset(Preset):
         super().__post_init__()
         check_choice("networks", self.networks, ("mnist", "svhn", "convolutional", "dense"))
         check_choice("means", self.means, tuple(_MEANS))
-        check_choice("schedule", self.schedule, ("constant", "cosine"))
+        check_choice("schedule", self.schedule, SCHEDULES)
 
     def _load(self, split, data_dir):
         """Returns images, as bytes, and labels."""
@@ -119,14 +124,10 @@ class AdversarialMixturePreset(Preset):
     def callbacks(self, model, data_dir=None):
         watched = data.load(self.dataset, self.watched_split, data_dir, keys=("image", "label"))
         return (
-            LearningRates(self._learning_rate_of),
+            LearningRates(functools.partial(scheduled, self)),
             ClusteringErrors(*watched),
             CollapseWarning(),
         )
-
-    def _learning_rate_of(self, epoch):
-        fall = cosine(epoch / self.max_epochs) if self.schedule == "cosine" else 1.0
-        return self.learning_rate * fall
 
     def evaluate(self, model, data_dir=None, num_starts=5, verbose=0):
         """Scores the clusters of test data; `num_starts` does nothing here.
@@ -150,9 +151,8 @@ class AdversarialMixturePreset(Preset):
     def _errors(self, model, found, labels):
         clusters, by_latent = _clusters(model, found)
         return {
-            "error_percent": _percent(1.0 - metrics.clustering_accuracy(labels, clusters)),
-            "majority_error_percent": _percent(1.0 - metrics.purity(labels, clusters)),
-            "latent_error_percent": _percent(1.0 - metrics.clustering_accuracy(labels, by_latent)),
+            **clustering_errors(labels, clusters),
+            "latent_error_percent": clustering_errors(labels, by_latent)["error_percent"],
         }
 
     def figures(self, model, data_dir=None):
@@ -226,18 +226,14 @@ class SemiSupervisedAdversarialMixturePreset(AdversarialMixturePreset):
 
     def _errors(self, model, found, labels):
         names = ("error_percent", "latent_error_percent")
-        wrong = (np.mean(clusters != labels) for clusters in _clusters(model, found))
-        return dict(zip(names, map(_percent, wrong), strict=True))
+        wrong = (100.0 * np.mean(clusters != labels) for clusters in _clusters(model, found))
+        return dict(zip(names, map(float, wrong), strict=True))
 
 
 def _clusters(model, found):
     """Returns the clusters by q(y|x) and by p(y|z), of what `predict` gives."""
     by_latent = model.component_probabilities(found["latent"])
     return found["probabilities"].argmax(axis=1), np.argmax(by_latent, axis=1)
-
-
-def _percent(fraction):
-    return 100.0 * float(fraction)
 
 
 # The paper says neither batch size nor epochs.

@@ -11,7 +11,7 @@ from tfbind._validation import check_choice, check_integer
 from tfbind.data import pipelines
 from tfbind.models import Tagger
 from tfbind.training.callbacks import IterationScores
-from tfbind.training.presets._base import TrainingData, cosine
+from tfbind.training.presets._base import SCHEDULES, TrainingData, scheduled
 from tfbind.training.presets._grouping import GroupingPreset
 
 _PAPER = "Greff et al., Tagger: Deep Unsupervised Perceptual Grouping, arXiv:1606.06724"
@@ -52,7 +52,7 @@ class TaggerPreset(GroupingPreset):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("schedule", self.schedule, ("constant", "cosine"))
+        check_choice("schedule", self.schedule, SCHEDULES)
         check_integer("inference_iterations", self.inference_iterations, 1)
 
     @property
@@ -92,14 +92,9 @@ class TaggerPreset(GroupingPreset):
     def callbacks(self, model, data_dir=None):
         watched = data.load(self.dataset, self.watched_split, data_dir)
         return (
-            keras.callbacks.LearningRateScheduler(self._learning_rate_of),
+            keras.callbacks.LearningRateScheduler(functools.partial(scheduled, self)),
             IterationScores(*watched, seed=self.seed),
         )
-
-    def _learning_rate_of(self, epoch):
-        if self.schedule == "constant":
-            return self.learning_rate
-        return self.learning_rate * cosine(epoch / self.max_epochs)
 
     def finish(self, model, training_data):
         # `fit` did so with the batches it began with, which a resumed run has others of
