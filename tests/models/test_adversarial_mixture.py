@@ -9,6 +9,7 @@ import sklearn.datasets
 import tensorflow as tf
 
 from tfbind import losses, metrics, seeds
+from tfbind.layers._corruption import Corruption
 from tfbind.models import adversarial_networks as networks
 from tfbind.models._component_usage import ComponentUsage
 from tfbind.models.adversarial_mixture import AdversarialMixture
@@ -167,6 +168,36 @@ def test_the_labelled_game_weighs_as_much_as_the_other():
     assert found["discriminator_loss"] == pytest.approx(expected + 2 * (norm - 1) ** 2, rel=1e-5)
     expected = (softplus(labeled).mean() + softplus(unlabeled).mean()) / 2 + softplus(-generated)
     assert found["generator_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+class Halved(Corruption):
+    """Half as bright, so that what was corrupted can be told."""
+
+    def corrupt(self, inputs, seed):
+        return 0.5 * inputs
+
+
+def test_the_cross_entropy_of_labelled_examples():
+    """That of the centre of h_y, in NumPy; of corrupted examples while training."""
+    class_encoder = network_to(2 * COMPONENTS, 3)
+    parts = {"decoder": dull_decoder(), "discriminator": linear_discriminator()}
+    parts |= {"class_encoder": class_encoder, "gradient_penalty": 0.0}
+    without = terms_of(make(SemiSupervisedAdversarialMixture, **parts), BATCH)
+    model = make(
+        SemiSupervisedAdversarialMixture, label_weight=3.0, corruption=Halved(seed=0), **parts
+    )
+    kernel, bias = (weight.numpy() for weight in class_encoder.weights)
+    for training, image in ((False, BATCH["image"]), (True, 0.5 * BATCH["image"])):
+        log_q = scipy.special.log_softmax((image @ kernel + bias)[:, :COMPONENTS], axis=1)
+        expected = -3.0 * log_q[np.arange(6), LABELS].mean()
+        found = terms_of(model, BATCH, training)
+        for name in ("generator_loss", "loss"):
+            assert found[name] - without[name] == pytest.approx(expected, rel=1e-4)
+        assert found["discriminator_loss"] == pytest.approx(without["discriminator_loss"], rel=1e-5)
+    unlabelled = terms_of(model, {"image": IMAGES})
+    assert unlabelled["generator_loss"] == pytest.approx(
+        softplus(IMAGES @ BRIGHTNESS + 0.4).mean() + softplus(-DARK @ BRIGHTNESS - 0.4), rel=1e-5
+    )
 
 
 # The penalty.
@@ -636,6 +667,18 @@ def test_own_networks_tell_the_cultivars_of_wine():
 def test_bad_arguments(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         make(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"label_weight": -1.0}, r"`label_weight` must be a number in \[0, inf\)."),
+        ({"corruption": 3}, "`corruption` must be a noise layer of `tfbind.layers` or None."),
+    ],
+)
+def test_bad_arguments_about_labels(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(SemiSupervisedAdversarialMixture, **settings)
 
 
 def test_a_discriminator_with_batch_normalization_is_refused():

@@ -246,6 +246,25 @@ def test_initial_weights():
             assert (np.asarray(layer.bias) == 0).all()
 
 
+def test_initial_weights_of_the_discriminator_of_convolutional_networks():
+    """He's, with which y and z tell it as much from the start as x."""
+    sizes = ((28, 28, 1), 10, 16, ((16, 4, 2), (32, 3, 2), (128, 6, 1)))
+    judge = networks.convolutional_networks(*sizes)["discriminator"]
+    for layer in layers_of(judge, keras.layers.Conv2D, keras.layers.Dense):
+        kernel = np.asarray(layer.kernel)
+        wanted = np.sqrt(2 / np.prod(kernel.shape[:-1]))
+        assert abs(kernel.std() - wanted) < wanted * 4 / np.sqrt(2 * kernel.size)
+        assert (np.asarray(layer.bias) == 0).all()
+    random = np.random.default_rng(0)
+    images = random.random((50, 28, 28, 1)).astype("float32")
+    labels = np.eye(10, dtype="float32")[random.integers(10, size=50)]
+    latents = random.standard_normal((50, 16)).astype("float32")
+    logits = np.asarray(judge([images, labels, latents]))
+    other_label = np.asarray(judge([images, labels[::-1], latents]))
+    other_image = np.asarray(judge([images[::-1], labels, latents]))
+    assert abs(other_label - logits).mean() > 0.2 * abs(other_image - logits).mean()
+
+
 def test_the_discriminator_has_no_batch_normalization():
     for parts in (mnist("class_first"), svhn(), networks.dense_networks((4,), 3, 2)):
         assert parts["discriminator"].non_trainable_weights == []

@@ -55,6 +55,16 @@ def inside(name, tensor, low, high):
         return tf.identity(tensor)
 
 
+def check_corruption(layer):
+    """Returns `layer`; raises unless it is None or adds noise to what it is given."""
+    if layer is not None and not hasattr(layer, "corrupt"):
+        raise ValueError(
+            "`corruption` must be a noise layer of `tfbind.layers` or None. "
+            f"Received: corruption={layer!r}."
+        )
+    return layer
+
+
 def require_keys(x, keys):
     """Raises unless the dict `x` has all of `keys`."""
     for key in keys:

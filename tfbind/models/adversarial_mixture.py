@@ -217,6 +217,11 @@ class AdversarialMixture(EventModel):
         Returns:
             A pair: y, float32 `[B, K]`, sums to 1; z, float32 `[B, L]`.
         """
+        logits, latent = self._encode(images, class_noise, noise, training)
+        return tf.nn.softmax(logits), latent
+
+    def _encode(self, images, class_noise, noise, training):
+        """Infers h_y, of which y is the softmax, and z."""
         if self.factorization == "latent_first":
             latent, shown = self._infer_latent(images, noise, training)
             logits, _ = self._infer_logits([images, latent, *shown], class_noise, training)
@@ -225,7 +230,7 @@ class AdversarialMixture(EventModel):
             dependent = self.factorization == "class_first"
             seen = [images, logits, *shown] if dependent else images
             latent, _ = self._infer_latent(seen, noise, training)
-        return tf.nn.softmax(logits), latent
+        return logits, latent
 
     def _infer_logits(self, inputs, noise, training):
         shape = (2 * self.num_components,)

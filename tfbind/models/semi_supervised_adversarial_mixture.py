@@ -3,7 +3,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind.models._base import require_keys
+from tfbind._validation import check_number
+from tfbind.models._base import check_corruption, require_keys
 from tfbind.models.adversarial_mixture import AdversarialMixture, Triple, share
 
 # The paper does not say what h_y is where the label is known. The softmax of 10 and zeros is as
@@ -17,13 +18,21 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
 
     Beside the game of the unlabelled examples there is one of the labelled ones, with the same
     discriminator and generated examples, in which the label is given and only z is inferred. It
-    teaches the discriminator what an example of each class is; the class encoder learns from
-    that alone, by the game of the unlabelled examples. There is no cross-entropy.
+    teaches the discriminator what an example of each class is; in the paper the class encoder
+    learns from that alone, by the game of the unlabelled examples.
+
+    That leaves the names to chance: to the discriminator a labelled example is an inferred one, so
+    that a class encoder which is to look like the other side first learns to avoid the right names,
+    and generated examples come to bear both. With few labels give `label_weight`, which lets the
+    class encoder fit them too, and a `corruption`, lest it learn them by heart.
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
         num_components: Integer K >= 2, the number of classes.
         latent_dim: Integer L >= 1.
+        label_weight: Float >= 0, of the cross-entropy of labelled examples; the paper has none.
+        corruption: A layer of `tfbind.layers` such as `RandomAffine`, or None. While training, the
+            cross-entropy is that of examples that have passed through it.
         **kwargs: As in `AdversarialMixture`. Where z depends on y ("class_first"), a class encoder
             with several outputs answers for labelled examples too, but as in inference: nothing in
             it learns from them.
@@ -40,7 +49,8 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         makes of both.
 
     `fit` logs what `AdversarialMixture` does, with the mean of both games as losses and
-    `inferred_accuracy`; `evaluate` adds `accuracy`, that of the classes, if it has labels.
+    `inferred_accuracy`, and the weighted cross-entropy as a part of `generator_loss`. `evaluate`
+    adds `accuracy`, that of the classes, if it has labels.
 
     Raises:
         ValueError: If an argument is out of its range, or data has the wrong shape or range.
@@ -61,7 +71,19 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         is that of as many points as there are generated examples, half of them of each game.
     """
 
-    def __init__(self, event_shape, num_components, latent_dim, **kwargs):
+    def __init__(
+        self,
+        event_shape,
+        num_components,
+        latent_dim,
+        *,
+        label_weight=0.0,
+        corruption=None,
+        **kwargs,
+    ):
+        # Before the rest, as a built model takes no more layers
+        self.corruption = check_corruption(corruption)
+        self.label_weight = check_number("label_weight", label_weight, 0)
         super().__init__(event_shape, num_components, latent_dim, **kwargs)
         self.num_classes = self.num_components
 
@@ -88,8 +110,20 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         labeled = self.infer_labeled(batch["image"], batch["label"], labeled_seed, training)
         return [unlabeled, labeled]
 
+    def cross_entropy(self, images, classes, seed, training):
+        """Returns -log q(y|x) of examples whose class, int `[B]`, is known, float32 `[B]`."""
+        if training and self.corruption is not None:
+            images = self.corruption.corrupt(images, seed)
+        logits, _ = self._encode(images, None, None, training)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+
     def play(self, batch, training):
         labels, terms = super().play(batch, training)
+        if self.label_weight and "label" in batch:
+            *_, seed = seeds.split(self.step_seed(self.seed, training), 5)  # the game has four
+            term = self.cross_entropy(batch["image"], batch["label"], seed, training)
+            for name in ("generator_loss", "loss"):
+                terms[name] += self.label_weight * tf.reduce_mean(term)
         if not training and "label" in batch:
             best = tf.argmax(self.encode(batch["image"])[0], axis=-1)
             terms["accuracy"] = share(best == tf.cast(batch["label"], best.dtype))
@@ -117,3 +151,15 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Scores images, or images with the labels `y`, or what `fit` takes; see Keras."""
         return super().evaluate(x, self._check_array("label", y), *args, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "label_weight": self.label_weight,
+            "corruption": keras.saving.serialize_keras_object(self.corruption),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        corruption = keras.saving.deserialize_keras_object(config["corruption"])
+        return super().from_config({**config, "corruption": corruption})

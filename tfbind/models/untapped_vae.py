@@ -4,7 +4,13 @@ import tensorflow as tf
 
 from tfbind import distributions, losses, seeds
 from tfbind._validation import check_array, check_choice, check_integer, check_number, check_shape
-from tfbind.models._base import EventModel, endpoint_maker, inside, require_keys
+from tfbind.models._base import (
+    EventModel,
+    check_corruption,
+    endpoint_maker,
+    inside,
+    require_keys,
+)
 
 # The paper's "close corner": a one-hot label has no density under the relaxation, this has.
 _CORNER = 0.95
@@ -138,11 +144,7 @@ class UntappedVAE(EventModel):
         check_choice("activation", activation, ("tanh", "relu"))
         check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
         check_choice("reverse", reverse, ("bound", "marginal", False))
-        if corruption is not None and not hasattr(corruption, "corrupt"):
-            raise ValueError(
-                "`corruption` must be a noise layer of `tfbind.layers` or None. "
-                f"Received: corruption={corruption!r}."
-            )
+        check_corruption(corruption)
         if not isinstance(latent_range, (tuple, list)) or len(latent_range) != 2:
             raise ValueError(
                 "`latent_range` must be a pair of numbers, (low, high). "

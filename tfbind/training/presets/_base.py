@@ -7,6 +7,7 @@ from typing import Any
 
 from tfbind import data
 from tfbind._validation import check_choice, check_integer, check_number
+from tfbind.layers.random_affine import RandomAffine
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +106,16 @@ class Preset:
     def figures(self, model, data_dir=None):
         """Returns the pictures of a run: dict of file name to matplotlib figure."""
         return {}
+
+
+def distortion_layer(preset):
+    """Returns the layer that distorts images as a preset with a `distortion` says, or None."""
+    if len(preset.distortion) != 4:
+        raise ValueError(
+            "`distortion` must be four numbers: rotation, scale, shear, shift. "
+            f"Received: distortion={preset.distortion!r}."
+        )
+    return RandomAffine(*preset.distortion, seed=0) if any(preset.distortion) else None
 
 
 SCHEDULES = ("constant", "cosine")

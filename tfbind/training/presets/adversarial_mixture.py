@@ -20,7 +20,13 @@ from tfbind.training.callbacks import (
     LearningRates,
     clustering_errors,
 )
-from tfbind.training.presets._base import SCHEDULES, Preset, TrainingData, scheduled
+from tfbind.training.presets._base import (
+    SCHEDULES,
+    Preset,
+    TrainingData,
+    distortion_layer,
+    scheduled,
+)
 
 _PAPER = "Jesson et al., Adversarially Learned Mixture Model, arXiv:1807.05344"
 _MEANS = {
@@ -189,15 +195,21 @@ class SemiSupervisedAdversarialMixturePreset(AdversarialMixturePreset):
         num_labels: Examples whose labels are kept, the same number of each class.
         class_counts: How many examples of each class the training set has, where that is to be
             p(y); None for equal probabilities.
+        label_weight: Of the cross-entropy of labelled examples.
+        distortion: Largest rotation, scale, shear and shift of those, as in
+            `tfbind.layers.RandomAffine`.
     """
 
     num_labels: int
     class_counts: tuple | None = None
+    label_weight: float = 0.0
+    distortion: tuple = (0.0, 0.0, 0.0, 0.0)
     factorization: str = "class_first"
 
     def __post_init__(self):
         super().__post_init__()
         check_integer("num_labels", self.num_labels, 1)
+        distortion_layer(self)
 
     def training_data(self, data_dir=None):
         images, labels = self._load(self.train_split, data_dir)
@@ -220,6 +232,8 @@ class SemiSupervisedAdversarialMixturePreset(AdversarialMixturePreset):
             self.num_components,
             self.latent_dim,
             class_probabilities=self.class_counts,
+            label_weight=self.label_weight,
+            corruption=distortion_layer(self),
             seed=seeds.base_seed(),
             **networks,
         )
@@ -277,13 +291,19 @@ _SVHN = AdversarialMixturePreset(
 
 
 def _with_labels(preset, name, summary, num_labels, **changes):
-    """Returns `preset` as one with labels, in which z depends on y."""
+    """Returns `preset` as one with labels, in which z depends on y if nothing else is said."""
     settings = {field.name: getattr(preset, field.name) for field in dataclasses.fields(preset)}
     settings |= {"name": name, "summary": summary, "num_labels": num_labels}
     settings |= {"factorization": "class_first", "paper_score": None, **changes}
     return SemiSupervisedAdversarialMixturePreset(**settings)
 
 
+# By the game alone a hundred labels do not give the clusters the right names: docs/results.md.
+_FEW_LABELS = {
+    "factorization": "latent_first",
+    "label_weight": 10.0,
+    "distortion": (10.0, 0.1, 0.1, 2.0),
+}
 _SAMM_SVHN = _with_labels(
     _SVHN,
     "samm-svhn",
@@ -335,13 +355,19 @@ PRESETS = (
         paper_score=6.43,
     ),
     _with_labels(
-        _MNIST, "samm-mnist-100", "Adversarial mixture on MNIST with 100 labels", 100, source="ours"
+        _MNIST,
+        "samm-mnist-100",
+        "Adversarial mixture on MNIST with 100 labels",
+        100,
+        **_FEW_LABELS,
+        source="ours",
     ),
     _with_labels(
         _MNIST_CPU,
         "samm-mnist-100-cpu",
         "Adversarial mixture on MNIST with 100 labels, small enough for a core",
         100,
+        **_FEW_LABELS,
         max_epochs=30,
     ),
     _DIGITS,

@@ -9,10 +9,9 @@ import numpy as np
 from tfbind import data, plots, seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.data import pipelines
-from tfbind.layers.random_affine import RandomAffine
 from tfbind.models.untapped_vae import UntappedVAE
 from tfbind.training import unseen_classes
-from tfbind.training.presets._base import Preset, TrainingData
+from tfbind.training.presets._base import Preset, TrainingData, distortion_layer
 
 _PAPER = "Inverting VAEs, all-umass/untapped"
 
@@ -70,11 +69,7 @@ class UntappedVAEPreset(Preset):
         check_number("adam_epsilon", self.adam_epsilon, 0, open_low=True)
         if self.gradient_norm is not None:
             check_number("gradient_norm", self.gradient_norm, 0, open_low=True)
-        if len(self.distortion) != 4:
-            raise ValueError(
-                "`distortion` must be four numbers: rotation, scale, shear, shift. "
-                f"Received: distortion={self.distortion!r}."
-            )
+        distortion_layer(self)
 
     def _load(self, split, data_dir):
         """Returns images of zeros and ones, and labels."""
@@ -111,7 +106,7 @@ class UntappedVAEPreset(Preset):
             encoder_units=self.encoder_units,
             decoder_units=self.decoder_units,
             activation=self.activation,
-            corruption=RandomAffine(*self.distortion, seed=0) if any(self.distortion) else None,
+            corruption=distortion_layer(self),
             marginalize=self.marginalize,
             reverse=self.reverse,
             reverse_weight=self.reverse_weight,
