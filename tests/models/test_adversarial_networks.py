@@ -246,10 +246,24 @@ def test_initial_weights():
             assert (np.asarray(layer.bias) == 0).all()
 
 
-def test_initial_weights_of_the_discriminator_of_convolutional_networks():
-    """He's, with which y and z tell it as much from the start as x."""
-    sizes = ((28, 28, 1), 10, 16, ((16, 4, 2), (32, 3, 2), (128, 6, 1)))
-    judge = networks.convolutional_networks(*sizes)["discriminator"]
+CONVOLUTIONS = ((16, 4, 2), (32, 3, 2), (128, 6, 1))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        networks.mnist_networks,
+        lambda *sizes, **settings: networks.convolutional_networks(
+            (28, 28, 1), *sizes, CONVOLUTIONS, **settings
+        ),
+    ],
+)
+def test_other_initial_weights_of_the_discriminator(make):
+    """He's, with which y tells it something from the start, and x not a hundred times as much."""
+    parts = make(10, 16, dropout=0.0, discriminator_initializer="he_normal")
+    encoder = layers_of(parts["class_encoder"], keras.layers.Conv2D, keras.layers.Dense)
+    assert np.asarray(encoder[0].kernel).std() < 0.03
+    judge = parts["discriminator"]
     for layer in layers_of(judge, keras.layers.Conv2D, keras.layers.Dense):
         kernel = np.asarray(layer.kernel)
         wanted = np.sqrt(2 / np.prod(kernel.shape[:-1]))

@@ -51,6 +51,8 @@ class AdversarialMixturePreset(Preset):
         convolutions: Channels, width and stride of each, of "convolutional" networks.
         hidden_units: Widths of the hidden layers of dense networks.
         dropout: Of all but dense networks.
+        discriminator_initializer: Name of the Keras initializer of all but dense networks' kernels
+            in the discriminator; None for the paper's.
         factorization: "class_first", "latent_first" or "independent".
         means: "learned", "grid" or "corners", as in `tfbind.distributions`.
         gradient_penalty: Its weight.
@@ -64,6 +66,7 @@ class AdversarialMixturePreset(Preset):
     convolutions: tuple = ()
     hidden_units: tuple = ()
     dropout: float = 0.0
+    discriminator_initializer: str | None = None
     factorization: str = "latent_first"
     means: str = "learned"
     gradient_penalty: float = 10.0
@@ -119,11 +122,17 @@ class AdversarialMixturePreset(Preset):
                 self.convolutions,
                 self.factorization,
                 self.dropout,
+                discriminator_initializer=self.discriminator_initializer,
             )
         else:
             make = getattr(adversarial_networks, f"{self.networks}_networks")
-            sizes = (self.num_components, self.latent_dim, self.factorization)
-            settings |= make(*sizes, dropout=self.dropout)
+            settings |= make(
+                self.num_components,
+                self.latent_dim,
+                self.factorization,
+                self.dropout,
+                discriminator_initializer=self.discriminator_initializer,
+            )
         means = _MEANS[self.means](self.latent_dim)
         return settings if means is None else {**settings, "prior": means}
 
@@ -301,6 +310,7 @@ def _with_labels(preset, name, summary, num_labels, **changes):
 # By the game alone a hundred labels do not give the clusters the right names: docs/results.md.
 _FEW_LABELS = {
     "factorization": "latent_first",
+    "discriminator_initializer": "he_normal",
     "label_weight": 10.0,
     "distortion": (10.0, 0.1, 0.1, 2.0),
 }
