@@ -259,7 +259,7 @@ CONVOLUTIONS = ((16, 4, 2), (32, 3, 2), (128, 6, 1))
     ],
 )
 def test_other_initial_weights_of_the_discriminator(make):
-    """He's, with which y tells it something from the start, and x not a hundred times as much."""
+    """He's, with which an answer changes with y by tenths from the start, not by millionths."""
     parts = make(10, 16, dropout=0.0, discriminator_initializer="he_normal")
     encoder = layers_of(parts["class_encoder"], keras.layers.Conv2D, keras.layers.Dense)
     assert np.asarray(encoder[0].kernel).std() < 0.03
@@ -275,8 +275,7 @@ def test_other_initial_weights_of_the_discriminator(make):
     latents = random.standard_normal((50, 16)).astype("float32")
     logits = np.asarray(judge([images, labels, latents]))
     other_label = np.asarray(judge([images, labels[::-1], latents]))
-    other_image = np.asarray(judge([images[::-1], labels, latents]))
-    assert abs(other_label - logits).mean() > 0.2 * abs(other_image - logits).mean()
+    assert abs(other_label - logits).mean() > 0.03
 
 
 def test_the_discriminator_has_no_batch_normalization():

@@ -76,9 +76,9 @@ def mnist_networks(
         dropout: Float in [0, 0.9].
         discriminator_initializer: Name of the Keras initializer of the discriminator's kernels;
             None for the paper's, a normal distribution of deviation 0.02, as in all others.
-            Nothing normalises the layers of a discriminator, so that with the paper's it learns
-            for a thousand steps or so from x alone, which is larger than y and z. That suits
-            the search for clusters; labels want "he_normal", to be heard from the start.
+            Nothing normalises the layers of a discriminator, so that with the paper's it starts out
+            flat, and was seen to judge x for thousands of steps before it minded how y fits. That
+            suits the search for clusters; labels want "he_normal", to be heard from the start.
 
     Returns:
         A dict: `class_encoder`, `latent_encoder`, `prior`, `decoder`, `discriminator`.

@@ -21,10 +21,10 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
     teaches the discriminator what an example of each class is; in the paper the class encoder
     learns from that alone, by the game of the unlabelled examples.
 
-    That leaves the names to chance: to the discriminator a labelled example is an inferred one, so
-    that a class encoder which is to look like the other side first learns to avoid the right names,
-    and generated examples come to bear both. With few labels give `label_weight`, which lets the
-    class encoder fit them too, and a `corruption`, lest it learn them by heart.
+    That takes long: to the discriminator a labelled example is an inferred one, so that a class
+    encoder which is to look like the other side first learns to avoid the right names. With few
+    labels give `label_weight`, which lets the class encoder fit them too, and a `corruption`, lest
+    it learn them by heart.
 
     Args:
         event_shape: Tuple of ints, the shape of one example.

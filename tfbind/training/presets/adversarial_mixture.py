@@ -307,9 +307,8 @@ def _with_labels(preset, name, summary, num_labels, **changes):
     return SemiSupervisedAdversarialMixturePreset(**settings)
 
 
-# By the game alone a hundred labels do not give the clusters the right names: docs/results.md.
+# What the game alone makes of a hundred labels: docs/results.md.
 _FEW_LABELS = {
-    "factorization": "latent_first",
     "discriminator_initializer": "he_normal",
     "label_weight": 10.0,
     "distortion": (10.0, 0.1, 0.1, 2.0),
