@@ -21,13 +21,16 @@ ifneq ($(HEALTHY),yes)
 .PHONY: $(STAMP)
 endif
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test test-slow lint bench clean
 
 quickstart: $(STAMP)
 	@$(BIN)/tfbind quickstart
 
 test: lint
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m slow
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

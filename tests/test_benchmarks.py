@@ -72,7 +72,9 @@ def test_every_benchmark_is_listed_and_tried():
     assert set(importlib.import_module("benchmarks").NAMES) == modules == set(TINY)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "tagger")) for name in TINY]
+)
 def test_benchmark_returns_rows(name, measure, monkeypatch, request):
     module = importlib.import_module(f"benchmarks.bench_{name}")
     if name == "metrics":

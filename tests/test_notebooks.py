@@ -59,6 +59,7 @@ def _assigned(source):
     return {target.id for statement in ast.parse(source).body for target in statement.targets}
 
 
+@pytest.mark.slow
 @every_notebook
 def test_runs(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)

@@ -31,7 +31,7 @@ def groups(images):
     return images[..., 0].astype(int) * np.random.default_rng(1).integers(1, 3, images.shape[:3])
 
 
-@pytest.mark.parametrize("normalization", ["layer", "batch"])
+@pytest.mark.parametrize("normalization", ["layer", pytest.param("batch", marks=pytest.mark.slow)])
 def test_iteration_scores_are_those_of_the_model_after_the_epoch(images, groups, normalization):
     model = make(normalization=normalization)
     scores = callbacks.IterationScores(images, groups, seed=7)
@@ -64,6 +64,7 @@ def test_regroup_keeps_the_weights_of_a_tagger(images):
     assert changed.compiled
 
 
+@pytest.mark.slow
 def test_a_batch_normalised_tagger_is_calibrated_for_other_groups(images):
     model = make(normalization="batch")
     model.calibrate(images)
