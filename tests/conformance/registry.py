@@ -214,10 +214,10 @@ _GAME = {
 }
 
 
-def _adversarial_entry(model, options=None, **settings):
+def _adversarial_entry(model, options=dict, **settings):
     """The entry of a mixture of two components in three dimensions."""
     return Entry(
-        make=lambda event_shape: model(event_shape, 2, 3, hidden_units=(5,), **(options or {})),
+        make=lambda event_shape: model(event_shape, 2, 3, hidden_units=(5,), **options()),
         model=model,
         compile=_compile_with_adam,
         inputs=_images,
@@ -245,7 +245,7 @@ REGISTRY = (
     ),
     _adversarial_entry(
         models.SemiSupervisedAdversarialMixture,
-        {"label_weight": 1.0, "corruption": layers.AdditiveGaussianNoise(0.1, seed=1)},
+        lambda: {"label_weight": 1.0, "corruption": layers.AdditiveGaussianNoise(0.1, seed=1)},
         event_shapes=_ONE_SHAPE,
         fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfbind import losses
 from tfbind._validation import check_choice, check_integer, check_shape
 from tfbind.distributions import BernoulliObservation, GaussianObservation
-from tfbind.models._base import Endpoint, EventModel
+from tfbind.models._base import Endpoint, EventModel, check_corruption
 
 # kappa ** 2 / 6 for the paper's Uniform(-kappa, kappa) / sqrt(fan_in + fan_out) initialisation,
 # which is how `VarianceScaling(mode="fan_avg")` counts.
@@ -75,11 +75,7 @@ class DenoisingAutoencoder(EventModel):
         hidden_units = check_integer("hidden_units", hidden_units, 1)
         check_choice("activation", activation, tuple(_HIDDEN_SCALE))
         check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
-        if corruption is not None and not hasattr(corruption, "corrupt"):
-            raise ValueError(
-                "`corruption` must be a noise layer of `tfbind.layers` or None. "
-                f"Received: corruption={corruption!r}."
-            )
+        check_corruption(corruption)
         super().__init__(event_shape, **kwargs)
         self.hidden_units = hidden_units
         self.activation = activation

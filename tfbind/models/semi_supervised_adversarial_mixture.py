@@ -110,23 +110,22 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         labeled = self.infer_labeled(batch["image"], batch["label"], labeled_seed, training)
         return [unlabeled, labeled]
 
-    def cross_entropy(self, images, classes, seed, training):
-        """Returns -log q(y|x) of examples whose class, int `[B]`, is known, float32 `[B]`."""
-        if training and self.corruption is not None:
-            images = self.corruption.corrupt(images, seed)
-        logits, _ = self._encode(images, None, None, training)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
-
     def play(self, batch, training):
         labels, terms = super().play(batch, training)
-        if self.label_weight and "label" in batch:
+        if "label" not in batch or (training and not self.label_weight):
+            return labels, terms
+        images, classes = batch["image"], batch["label"]
+        if training and self.corruption is not None:
             *_, seed = seeds.split(self.step_seed(self.seed, training), 5)  # the game has four
-            term = self.cross_entropy(batch["image"], batch["label"], seed, training)
+            images = self.corruption.corrupt(images, seed)
+        logits, _ = self._encode(images, None, None, training)
+        if self.label_weight:
+            term = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
             for name in ("generator_loss", "loss"):
                 terms[name] += self.label_weight * tf.reduce_mean(term)
-        if not training and "label" in batch:
-            best = tf.argmax(self.encode(batch["image"])[0], axis=-1)
-            terms["accuracy"] = share(best == tf.cast(batch["label"], best.dtype))
+        if not training:
+            best = tf.argmax(logits, axis=-1)
+            terms["accuracy"] = share(best == tf.cast(classes, best.dtype))
         return labels, terms
 
     def train_step(self, data):

@@ -108,13 +108,17 @@ class Preset:
         return {}
 
 
-def distortion_layer(preset):
-    """Returns the layer that distorts images as a preset with a `distortion` says, or None."""
-    if len(preset.distortion) != 4:
+def check_distortion(distortion):
+    """Raises unless `distortion` is as long as the arguments of `RandomAffine`."""
+    if len(distortion) != 4:
         raise ValueError(
             "`distortion` must be four numbers: rotation, scale, shear, shift. "
-            f"Received: distortion={preset.distortion!r}."
+            f"Received: distortion={distortion!r}."
         )
+
+
+def distortion_layer(preset):
+    """Returns the layer that distorts images as a preset with a `distortion` says, or None."""
     return RandomAffine(*preset.distortion, seed=0) if any(preset.distortion) else None
 
 

@@ -24,6 +24,7 @@ from tfbind.training.presets._base import (
     SCHEDULES,
     Preset,
     TrainingData,
+    check_distortion,
     distortion_layer,
     scheduled,
 )
@@ -218,7 +219,7 @@ class SemiSupervisedAdversarialMixturePreset(AdversarialMixturePreset):
     def __post_init__(self):
         super().__post_init__()
         check_integer("num_labels", self.num_labels, 1)
-        distortion_layer(self)
+        check_distortion(self.distortion)
 
     def training_data(self, data_dir=None):
         images, labels = self._load(self.train_split, data_dir)

@@ -11,7 +11,7 @@ from tfbind._validation import check_integer, check_number
 from tfbind.data import pipelines
 from tfbind.models.untapped_vae import UntappedVAE
 from tfbind.training import unseen_classes
-from tfbind.training.presets._base import Preset, TrainingData, distortion_layer
+from tfbind.training.presets._base import Preset, TrainingData, check_distortion, distortion_layer
 
 _PAPER = "Inverting VAEs, all-umass/untapped"
 
@@ -69,7 +69,7 @@ class UntappedVAEPreset(Preset):
         check_number("adam_epsilon", self.adam_epsilon, 0, open_low=True)
         if self.gradient_norm is not None:
             check_number("gradient_norm", self.gradient_norm, 0, open_low=True)
-        distortion_layer(self)
+        check_distortion(self.distortion)
 
     def _load(self, split, data_dir):
         """Returns images of zeros and ones, and labels."""
