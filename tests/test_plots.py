@@ -225,17 +225,17 @@ def _matrix(axes):
     return counts, {(int(y + 0.5), int(x + 0.5)) for x, y in corners}
 
 
-@pytest.mark.parametrize("num_components", [4, 6, 9])
-def test_cluster_matrix_figure_is_the_contingency_table(num_components):
+@pytest.mark.parametrize("num_clusters", [4, 6, 9])
+def test_cluster_matrix_figure_is_the_contingency_table(num_clusters):
     random = np.random.default_rng(0)
     classes = np.array([2, 3, 5, 7, 11, 13])[random.integers(0, 6, 300)]
-    clusters = random.integers(0, num_components, 300)
+    clusters = random.integers(0, num_clusters, 300)
     clusters[clusters == 1] = 0  # no example is in cluster 1
-    (axes,) = plots.cluster_matrix_figure(classes, clusters, num_components).axes
+    (axes,) = plots.cluster_matrix_figure(classes, clusters, num_clusters).axes
     counts, framed = _matrix(axes)
     rows = [int(name) for name in _ticks(axes.yaxis)]
     columns = [int(name) for name in _ticks(axes.xaxis)]
-    assert rows == [2, 3, 5, 7, 11, 13] and sorted(columns) == list(range(num_components))
+    assert rows == [2, 3, 5, 7, 11, 13] and sorted(columns) == list(range(num_clusters))
     for (row, column), count in np.ndenumerate(counts):
         both = (classes == rows[row]) & (clusters == columns[column])
         assert count == both.sum() == axes.images[0].get_array()[row, column]

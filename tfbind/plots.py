@@ -360,7 +360,7 @@ def interpolations_figure(steps):
     return _grid_figure(steps, [""] * len(steps), ["start", *between, "end"])
 
 
-def cluster_matrix_figure(classes, clusters, num_components):
+def cluster_matrix_figure(classes, clusters, num_clusters):
     """Draws how many examples of each class are in each cluster.
 
     The clusters stand in the order of the classes with which `metrics.clustering_accuracy`
@@ -369,8 +369,8 @@ def cluster_matrix_figure(classes, clusters, num_components):
 
     Args:
         classes: Integers `[n]`, any ids.
-        clusters: Integers `[n]`, from 0 to num_components - 1.
-        num_components: Integer, how many clusters there could be.
+        clusters: Integers `[n]`, from 0 to num_clusters - 1.
+        num_clusters: Integer, how many clusters there could be.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -380,25 +380,25 @@ def cluster_matrix_figure(classes, clusters, num_components):
 
     Example:
 
-    >>> figure = tfbind.plots.cluster_matrix_figure([3, 3, 5], [1, 1, 0], num_components=2)
+    >>> figure = tfbind.plots.cluster_matrix_figure([3, 3, 5], [1, 1, 0], num_clusters=2)
     >>> figure.axes[0].get_title()
     'clustering accuracy 1.000'
     """
     classes, clusters = _array(classes), _array(clusters)
     check_shape("clusters", clusters.shape, classes.shape)
-    if clusters.min() < 0 or clusters.max() >= num_components:
+    if clusters.min() < 0 or clusters.max() >= num_clusters:
         raise ValueError(
-            f"`clusters` must hold integers from 0 to {num_components - 1}. "
+            f"`clusters` must hold integers from 0 to {num_clusters - 1}. "
             f"Received: values from {clusters.min()} to {clusters.max()}."
         )
     ids, rows = np.unique(classes, return_inverse=True)
-    counts = np.zeros((len(ids), num_components), int)
+    counts = np.zeros((len(ids), num_clusters), int)
     np.add.at(counts, (rows, clusters), 1)
     matched_rows, matched = linear_sum_assignment(counts, maximize=True)
-    others = np.setdiff1d(np.arange(num_components), matched)
+    others = np.setdiff1d(np.arange(num_clusters), matched)
     order = [*matched, *sorted(others, key=lambda cluster: counts[:, cluster].argmax())]
     counts = counts[:, order]
-    size = (max(3, 0.5 * num_components + 1), 0.5 * len(ids) + 1)
+    size = (max(3, 0.5 * num_clusters + 1), 0.5 * len(ids) + 1)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
@@ -408,7 +408,7 @@ def cluster_matrix_figure(classes, clusters, num_components):
     for column, row in enumerate(matched_rows):
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, linewidth=1.5))
     axes.set(xlabel="cluster", ylabel="class")
-    axes.set_xticks(range(num_components), order)
+    axes.set_xticks(range(num_clusters), order)
     axes.set_yticks(range(len(ids)), ids)
     accuracy = counts[matched_rows, range(len(matched))].sum() / counts.sum()
     axes.set_title(f"clustering accuracy {accuracy:.3f}", fontsize=10)

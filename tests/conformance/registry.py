@@ -210,7 +210,7 @@ def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=Tru
 
 _GAME = {
     *("loss", "discriminator_loss", "generator_loss", "inferred_accuracy", "generated_accuracy"),
-    *("gradient_norm", "marginal_entropy", "used_components"),
+    *("gradient_norm", "marginal_entropy", "used_clusters"),
 }
 
 

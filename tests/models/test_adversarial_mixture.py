@@ -475,12 +475,12 @@ def test_generate_and_interpolate(model):
 def test_component_usage():
     usage = ComponentUsage(np.array([0.5, 0.3, 0.2], "float32"))
     found = {name: float(value) for name, value in usage.result().items()}
-    assert found == {"marginal_entropy": 0.0, "used_components": 0.0}
+    assert found == {"marginal_entropy": 0.0, "used_clusters": 0.0}
     even = np.tile(np.eye(3), (5, 1))
     usage.update_state(tf.constant(even[:7], tf.float32))
     usage.update_state(tf.constant(even[7:], tf.float32))
     assert float(usage.result()["marginal_entropy"]) == pytest.approx(np.log(3), rel=1e-6)
-    assert usage.result()["used_components"] == 3
+    assert usage.result()["used_clusters"] == 3
     usage.reset_state()
     collapsed = np.tile([0.0, 0.4, 0.6], (100, 1))
     collapsed[:3] = [0.1, 0.9, 0.0]  # 3 of 100 are a tenth of what 0.3 promises
@@ -488,11 +488,11 @@ def test_component_usage():
     share = collapsed.mean(axis=0)
     expected = -(share * np.log(share)).sum()
     assert float(usage.result()["marginal_entropy"]) == pytest.approx(expected, rel=1e-5)
-    assert usage.result()["used_components"] == 2
+    assert usage.result()["used_clusters"] == 2
     collapsed[:1] = [0.0, 0.0, 1.0]
     usage.reset_state()
     usage.update_state(tf.constant(collapsed, tf.float32))
-    assert usage.result()["used_components"] == 1
+    assert usage.result()["used_clusters"] == 1
 
 
 def test_accuracy_of_labels(semi_supervised):
@@ -575,7 +575,7 @@ def test_it_finds_the_clusters_of_a_mixture():
     settings = {"jit_compile": False, "steps_per_execution": 10}
     model.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), **settings)
     history = model.fit(points, batch_size=100, epochs=80, verbose=0).history
-    assert history["used_components"][-1] == 4
+    assert history["used_clusters"][-1] == 4
     assert history["marginal_entropy"][-1] == pytest.approx(np.log(4), abs=0.1)
     components = np.repeat(np.arange(4), 100)
     noise = np.random.default_rng(0).standard_normal((400, 2)).astype("float32")

@@ -46,17 +46,17 @@ def path(layers, size):
     return convolutions([*layers, (channels[-1], 2 * size, 1)]) + normalizations(*channels)
 
 
-def decoder(layers, num_components, latent_dim):
+def decoder(layers, num_clusters, latent_dim):
     """Two paths, of which that of z is normalised before every convolution but the first."""
     top = layers[0][0]
-    label, latent = [(num_components, top, 1), *layers], [(latent_dim, top, 1), *layers]
+    label, latent = [(num_clusters, top, 1), *layers], [(latent_dim, top, 1), *layers]
     inputs = [inputs for inputs, _, _ in layers]
     return convolutions(label) + convolutions(latent) + normalizations(*inputs)
 
 
-def discriminator(layers, units, joint, num_components, latent_dim):
+def discriminator(layers, units, joint, num_clusters, latent_dim):
     """The path of x, two layers on y, two on z, two on all of them, and the logit."""
-    y, z = [(num_components, units, 1)], [(latent_dim, units, 1)]
+    y, z = [(num_clusters, units, 1)], [(latent_dim, units, 1)]
     together = [(layers[-1][1] + 2 * units, joint, 1), (joint, joint, 1), (joint, 1, 1)]
     return convolutions([*layers, *y, *z, *2 * [(units, units, 1)], *together])
 
@@ -323,7 +323,7 @@ def test_dropout_comes_after_the_convolutions_but_not_on_the_image():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: networks.mnist_networks(1, 64), "`num_components` must be an integer >= 2."),
+        (lambda: networks.mnist_networks(1, 64), "`num_clusters` must be an integer >= 2."),
         (lambda: networks.svhn_networks(10, 0), "`latent_dim` must be an integer >= 1."),
         (
             lambda: networks.dense_networks((3,), 2, 2, "z_first"),

@@ -31,9 +31,9 @@ def digits(data_dir):
     return data.load("digits", "test", data_dir, keys=("image", "label"))
 
 
-def matched_error(labels, clusters, num_components=10):
+def matched_error(labels, clusters, num_clusters=10):
     """Percent of examples outside the best matching, by SciPy from scikit-learn's table."""
-    table = oracle.confusion_matrix(labels, clusters, labels=range(num_components))
+    table = oracle.confusion_matrix(labels, clusters, labels=range(num_clusters))
     kept = table[scipy.optimize.linear_sum_assignment(table, maximize=True)].sum()
     return 100 * (1 - kept / len(labels))
 
@@ -58,7 +58,7 @@ def test_the_scores_are_those_of_both_rules(run, model, digits, data_dir):
 def test_the_errors_are_followed_during_training(run, digits):
     header, *rows = (run / "history.csv").read_text().split()
     names = header.split(",")
-    assert {"val_error_percent", "val_majority_error_percent", "used_components"} <= set(names)
+    assert {"val_error_percent", "val_majority_error_percent", "used_clusters"} <= set(names)
     last = dict(zip(names, map(float, rows[-1].split(",")), strict=True))
     images, labels = digits
     clusters = training.load(run)[0].cluster(images)
@@ -198,7 +198,7 @@ def test_svhn(name, svhn_dir):
     training_data = preset.training_data(svhn_dir)
     assert training_data.event_shape == (32, 32, 3)
     model = preset.build((32, 32, 3))
-    means = np.asarray(model.prior_mean(np.eye(model.num_components, dtype="float32")))
+    means = np.asarray(model.prior_mean(np.eye(model.num_clusters, dtype="float32")))
     model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), run_eagerly=True)
     history = model.fit(
         training_data.stream(0)[0], steps_per_epoch=1, shuffle=False, verbose=0
@@ -215,7 +215,7 @@ def test_svhn(name, svhn_dir):
 
 def logs(used=10, entropy=2.3, inferred=0.6, generated=0.6):
     return {
-        "used_components": used,
+        "used_clusters": used,
         "marginal_entropy": entropy,
         "inferred_accuracy": inferred,
         "generated_accuracy": generated,
@@ -267,7 +267,7 @@ def test_a_collapse_is_said_once(epochs, sentences, model):
 )
 def test_it_has_the_settings_of_the_paper(name, settings):
     preset = presets.get(name)
-    found = (preset.num_components, preset.latent_dim, preset.means, preset.gradient_penalty)
+    found = (preset.num_clusters, preset.latent_dim, preset.means, preset.gradient_penalty)
     assert (*found, preset.dropout, preset.paper_score) == settings
     assert preset.learning_rate == 2e-4
     if name.startswith("samm"):

@@ -5,7 +5,7 @@ _FEWEST = 0.1  # share of its prior probability that a component in use gets at 
 
 
 class ComponentUsage(keras.metrics.Metric):
-    """How examples spread over the components: `marginal_entropy` and `used_components`.
+    """How examples spread over the components: `marginal_entropy` and `used_clusters`.
 
     The entropy, in nats, is that of the mean of the inferred y, log K at most. A component is in
     use if it is the most probable one of at least a tenth of the examples that its prior
@@ -30,5 +30,5 @@ class ComponentUsage(keras.metrics.Metric):
         used = tf.logical_and(self.counts > 0.0, self.counts >= fewest)
         return {
             "marginal_entropy": -tf.reduce_sum(tf.math.xlogy(share, share)),
-            "used_components": tf.reduce_sum(tf.cast(used, tf.float32)),
+            "used_clusters": tf.reduce_sum(tf.cast(used, tf.float32)),
         }

@@ -36,7 +36,7 @@ class AdversarialMixture(EventModel):
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
-        num_components: Integer K >= 2.
+        num_clusters: Integer K >= 2.
         latent_dim: Integer L >= 1.
         class_encoder: Keras model to 2 K numbers, mean and log-variance of h_y, of which y is the
             softmax; None for a dense network.
@@ -71,7 +71,7 @@ class AdversarialMixture(EventModel):
     `inferred_accuracy` and `generated_accuracy`, the discriminator's on each side, both near 1
     when it has won; `gradient_norm`, the discriminator's between the two, which the penalty
     holds near 1; `marginal_entropy`, log K when all components are inferred equally often; and
-    `used_components`. The last two show a collapse, of which
+    `used_clusters`. The last two show a collapse, of which
     `tfbind.training.callbacks.CollapseWarning` warns.
 
     What to do about it. Components out of use: another seed, fewer latent dimensions (what z can
@@ -106,7 +106,7 @@ class AdversarialMixture(EventModel):
     def __init__(
         self,
         event_shape,
-        num_components,
+        num_clusters,
         latent_dim,
         *,
         class_encoder=None,
@@ -122,14 +122,14 @@ class AdversarialMixture(EventModel):
         seed=None,
         **kwargs,
     ):
-        num_components = check_integer("num_components", num_components, 2)
+        num_clusters = check_integer("num_clusters", num_clusters, 2)
         latent_dim = check_integer("latent_dim", latent_dim, 1)
         hidden_units = tuple(check_integer("hidden_units", size, 1) for size in hidden_units)
         check_choice("factorization", factorization, adversarial_networks.FACTORIZATIONS)
         check_choice("output_activation", output_activation, ("sigmoid", "linear"))
         gradient_penalty = check_number("gradient_penalty", gradient_penalty, 0)
         super().__init__(event_shape, **kwargs)
-        self.num_components = num_components
+        self.num_clusters = num_clusters
         self.latent_dim = latent_dim
         self.hidden_units = hidden_units
         self.factorization = factorization
@@ -149,7 +149,7 @@ class AdversarialMixture(EventModel):
         if any(self._own_networks.values()):
             default = adversarial_networks.dense_networks(
                 self.event_shape,
-                num_components,
+                num_clusters,
                 latent_dim,
                 factorization,
                 hidden_units,
@@ -167,9 +167,9 @@ class AdversarialMixture(EventModel):
 
     def _checked_probabilities(self, weights):
         if weights is None:
-            weights = np.ones(self.num_components)
+            weights = np.ones(self.num_clusters)
         weights = np.asarray(weights, "float64")
-        check_shape("class_probabilities", weights.shape, (self.num_components,))
+        check_shape("class_probabilities", weights.shape, (self.num_clusters,))
         if not np.isfinite(weights).all() or (weights <= 0).any():
             raise ValueError(
                 "`class_probabilities` must be positive numbers. "
@@ -181,7 +181,7 @@ class AdversarialMixture(EventModel):
         if isinstance(prior, keras.Layer):
             return prior, None
         means = check_array("prior", prior, (self.latent_dim,))
-        check_shape("prior", means.shape, (self.num_components, self.latent_dim))
+        check_shape("prior", means.shape, (self.num_clusters, self.latent_dim))
         return None, means
 
     def _averaged(self):
@@ -198,7 +198,7 @@ class AdversarialMixture(EventModel):
                     "`discriminator` must have no batch normalisation, since its gradient is "
                     f"penalised example by example. Received: the layer {layer.name!r}."
                 )
-        labels = tf.one_hot([0], self.num_components)
+        labels = tf.one_hot([0], self.num_clusters)
         generated = self.decode(labels, self.prior_mean(labels))
         self.discriminate(Triple(generated, *self.encode(generated)))
         self.built = True
@@ -233,7 +233,7 @@ class AdversarialMixture(EventModel):
         return logits, latent
 
     def _infer_logits(self, inputs, noise, training):
-        shape = (2 * self.num_components,)
+        shape = (2 * self.num_clusters,)
         return _draw(self._run("class_encoder", inputs, shape, training), noise)
 
     def _infer_latent(self, inputs, noise, training):
@@ -247,7 +247,7 @@ class AdversarialMixture(EventModel):
 
     def latent_prior(self):
         """Returns p(z), a TFP mixture of K Gaussians of unit variance."""
-        means = self.prior_mean(tf.eye(self.num_components))
+        means = self.prior_mean(tf.eye(self.num_clusters))
         return tfd.MixtureSameFamily(
             tfd.Categorical(probs=self.class_probabilities), tfd.MultivariateNormalDiag(loc=means)
         )
@@ -274,7 +274,7 @@ class AdversarialMixture(EventModel):
         """Draws y and z of examples, with a stateless seed; returns a `Triple`."""
         class_seed, latent_seed = seeds.split(seed, 2)
         rows = tf.shape(images)[0]
-        class_noise = seeds.normal([rows, self.num_components], class_seed)
+        class_noise = seeds.normal([rows, self.num_clusters], class_seed)
         noise = seeds.normal([rows, self.latent_dim], latent_seed)
         return Triple(images, *self.encode(images, class_noise, noise, training))
 
@@ -284,7 +284,7 @@ class AdversarialMixture(EventModel):
         below = np.cumsum(self.class_probabilities)[:-1]
         ranks = seeds.uniform([num_examples, 1], class_seed)
         classes = tf.reduce_sum(tf.cast(ranks >= below, tf.int32), axis=-1)
-        labels = tf.one_hot(classes, self.num_components)
+        labels = tf.one_hot(classes, self.num_clusters)
         latent = self.prior_mean(labels, training)
         latent += seeds.normal([num_examples, self.latent_dim], latent_seed)
         return Triple(self.decode(labels, latent, training), labels, latent)
@@ -481,7 +481,7 @@ class AdversarialMixture(EventModel):
         Returns:
             float32 `[n, *event_shape]`.
         """
-        one_hot = tf.one_hot(self._check_components(labels), self.num_components)
+        one_hot = tf.one_hot(self._check_components(labels), self.num_clusters)
         latent = self.prior_mean(one_hot)
         if noise is not None:
             check_shape("noise", tuple(noise.shape), (None, self.latent_dim))
@@ -513,23 +513,23 @@ class AdversarialMixture(EventModel):
             return labels
         labels = np.asarray(labels)
         known = np.issubdtype(labels.dtype, np.integer) and labels.size > 0
-        if not known or labels.min() < 0 or labels.max() >= self.num_components:
+        if not known or labels.min() < 0 or labels.max() >= self.num_clusters:
             raise ValueError(
-                f"`labels` must hold integers from 0 to {self.num_components - 1}. "
+                f"`labels` must hold integers from 0 to {self.num_clusters - 1}. "
                 f"Received: labels={labels.tolist()}."
             )
         return labels
 
     def serving_endpoints(self):
         image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
-        class_noise = tf.TensorSpec([None, self.num_components], tf.float32, name="class_noise")
+        class_noise = tf.TensorSpec([None, self.num_clusters], tf.float32, name="class_noise")
         noise = tf.TensorSpec([None, self.latent_dim], tf.float32, name="noise")
         label = tf.TensorSpec([None], tf.int32, name="label")
         ranges = {
             "image": self.value_range,
             "class_noise": (None, None),
             "noise": (None, None),
-            "label": (0, self.num_components - 1),
+            "label": (0, self.num_clusters - 1),
         }
         texts = {
             "probabilities": "y, in [0, 1], sums to 1",
@@ -570,7 +570,7 @@ class AdversarialMixture(EventModel):
             networks["prior"] = self.fixed_means.tolist()
         return {
             **super().get_config(),
-            "num_components": self.num_components,
+            "num_clusters": self.num_clusters,
             "latent_dim": self.latent_dim,
             **networks,
             "hidden_units": self.hidden_units,

@@ -55,7 +55,7 @@ _SVHN = _Design(
 
 
 def mnist_networks(
-    num_components,
+    num_clusters,
     latent_dim,
     factorization="class_first",
     dropout=0.2,
@@ -70,7 +70,7 @@ def mnist_networks(
     too.
 
     Args:
-        num_components: Integer K >= 2.
+        num_clusters: Integer K >= 2.
         latent_dim: Integer L >= 1.
         factorization: The model's: "class_first", "latent_first" or "independent".
         dropout: Float in [0, 0.9].
@@ -90,12 +90,12 @@ def mnist_networks(
     (None, 28, 28, 1)
     """
     return _image_networks(
-        _MNIST, num_components, latent_dim, factorization, dropout, discriminator_initializer
+        _MNIST, num_clusters, latent_dim, factorization, dropout, discriminator_initializer
     )
 
 
 def svhn_networks(
-    num_components,
+    num_clusters,
     latent_dim,
     factorization="class_first",
     dropout=0.0,
@@ -104,13 +104,13 @@ def svhn_networks(
 ):
     """Returns the paper's networks for 32x32 colour images; see `mnist_networks`."""
     return _image_networks(
-        _SVHN, num_components, latent_dim, factorization, dropout, discriminator_initializer
+        _SVHN, num_clusters, latent_dim, factorization, dropout, discriminator_initializer
     )
 
 
 def convolutional_networks(
     event_shape,
-    num_components,
+    num_clusters,
     latent_dim,
     convolutions,
     factorization="class_first",
@@ -125,7 +125,7 @@ def convolutional_networks(
 
     Args:
         event_shape: (height, width, channels) of an image, as high as wide.
-        num_components: Integer K >= 2.
+        num_clusters: Integer K >= 2.
         latent_dim: Integer L >= 1.
         convolutions: Channels, width and stride of each, which bring an image to a single pixel:
             one of width w and stride s leaves (size - w) / s + 1 pixels a side, a whole number.
@@ -163,13 +163,13 @@ def convolutional_networks(
         )
     design = _Design(event_shape, tuple(convolutions), prior_units, units, joint_units)
     return _image_networks(
-        design, num_components, latent_dim, factorization, dropout, discriminator_initializer
+        design, num_clusters, latent_dim, factorization, dropout, discriminator_initializer
     )
 
 
 def dense_networks(
     event_shape,
-    num_components,
+    num_clusters,
     latent_dim,
     factorization="class_first",
     hidden_units=(256, 256),
@@ -179,7 +179,7 @@ def dense_networks(
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
-        num_components: Integer K >= 2.
+        num_clusters: Integer K >= 2.
         latent_dim: Integer L >= 1.
         factorization: The model's: "class_first", "latent_first" or "independent".
         hidden_units: Widths of the hidden layers of every network but the prior, which is linear.
@@ -194,10 +194,10 @@ def dense_networks(
     >>> networks["discriminator"].output_shape
     (None, 1)
     """
-    num_components = check_integer("num_components", num_components, 2)
+    num_clusters = check_integer("num_clusters", num_clusters, 2)
     latent_dim = check_integer("latent_dim", latent_dim, 1)
     check_choice("factorization", factorization, FACTORIZATIONS)
-    shapes = {"image": event_shape, "label": (num_components,), "latent": (latent_dim,)}
+    shapes = {"image": event_shape, "label": (num_clusters,), "latent": (latent_dim,)}
     seen = {
         "class_encoder": ["image", "latent"][: 2 if factorization == "latent_first" else 1],
         "latent_encoder": ["image", "label"][: 2 if factorization == "class_first" else 1],
@@ -205,7 +205,7 @@ def dense_networks(
         "discriminator": ["image", "label", "latent"],
     }
     outputs = {
-        "class_encoder": keras.layers.Dense(2 * num_components),
+        "class_encoder": keras.layers.Dense(2 * num_clusters),
         "latent_encoder": keras.layers.Dense(2 * latent_dim),
         "decoder": keras.layers.Dense(int(np.prod(event_shape)), output_activation),
         "discriminator": keras.layers.Dense(1),
@@ -224,17 +224,17 @@ def dense_networks(
         if name == "decoder":
             hidden = keras.layers.Reshape(event_shape)(hidden)
         networks[name] = keras.Model(inputs if len(inputs) > 1 else inputs[0], hidden, name=name)
-    return networks | {"prior": _prior(num_components, latent_dim, (), 0.0)}
+    return networks | {"prior": _prior(num_clusters, latent_dim, (), 0.0)}
 
 
 def _image_networks(
-    design, num_components, latent_dim, factorization, dropout, discriminator_initializer
+    design, num_clusters, latent_dim, factorization, dropout, discriminator_initializer
 ):
-    num_components = check_integer("num_components", num_components, 2)
+    num_clusters = check_integer("num_clusters", num_clusters, 2)
     latent_dim = check_integer("latent_dim", latent_dim, 1)
     check_choice("factorization", factorization, FACTORIZATIONS)
     dropout = check_number("dropout", dropout, 0, 0.9)
-    sizes = {"class_encoder": num_components, "latent_encoder": latent_dim}
+    sizes = {"class_encoder": num_clusters, "latent_encoder": latent_dim}
     first, second = sizes if factorization != "latent_first" else reversed(sizes)
     if factorization == "independent":
         networks = {name: _path(design, name, size, dropout) for name, size in sizes.items()}
@@ -250,10 +250,10 @@ def _image_networks(
             sees_drawn=factorization == "class_first",
         )
     return networks | {
-        "prior": _prior(num_components, latent_dim, design.prior_units, dropout),
-        "decoder": _decoder(design, num_components, latent_dim, dropout),
+        "prior": _prior(num_clusters, latent_dim, design.prior_units, dropout),
+        "decoder": _decoder(design, num_clusters, latent_dim, dropout),
         "discriminator": _discriminator(
-            design, num_components, latent_dim, dropout, discriminator_initializer
+            design, num_clusters, latent_dim, dropout, discriminator_initializer
         ),
     }
 
@@ -289,21 +289,21 @@ def _path(
     return keras.Model(inputs, [parameters, *own] if shows_layers else parameters, name=name)
 
 
-def _prior(num_components, latent_dim, units, dropout):
+def _prior(num_clusters, latent_dim, units, dropout):
     """From one-hot y to the mean of p(z|y)."""
-    hidden = label = keras.layers.Input((num_components,), name="label")
+    hidden = label = keras.layers.Input((num_clusters,), name="label")
     for index, size in enumerate(units):
         hidden = _dense(size)(hidden)
         hidden = _normalized(_dropped(hidden, dropout) if index else hidden)
     return keras.Model(label, _dense(latent_dim)(hidden), name="prior")
 
 
-def _decoder(design, num_components, latent_dim, dropout):
+def _decoder(design, num_clusters, latent_dim, dropout):
     """From y and z to an image, through the convolutions of `_path` the other way round.
 
     The path of y is linear, and every layer of it is added to that of z.
     """
-    label = keras.layers.Input((num_components,), name="label")
+    label = keras.layers.Input((num_clusters,), name="label")
     latent = keras.layers.Input((latent_dim,), name="latent")
     channels, widths, strides = zip(*reversed(design.convolutions), strict=True)
     channels = (*channels, design.event_shape[-1])
@@ -320,13 +320,13 @@ def _decoder(design, num_components, latent_dim, dropout):
     return keras.Model([label, latent], image, name="decoder")
 
 
-def _discriminator(design, num_components, latent_dim, dropout, initializer):
+def _discriminator(design, num_clusters, latent_dim, dropout, initializer):
     """From x, y and z to the logit of its having been inferred."""
     inputs = [
         keras.layers.Input(shape, name=name)
         for name, shape in (
             ("image", design.event_shape),
-            ("label", (num_components,)),
+            ("label", (num_clusters,)),
             ("latent", (latent_dim,)),
         )
     ]

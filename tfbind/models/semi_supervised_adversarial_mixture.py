@@ -28,7 +28,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
-        num_components: Integer K >= 2, the number of classes.
+        num_clusters: Integer K >= 2, the number of classes.
         latent_dim: Integer L >= 1.
         label_weight: Float >= 0, of the cross-entropy of labelled examples; the paper has none.
         corruption: A layer of `tfbind.layers` such as `RandomAffine`, or None. While training, the
@@ -74,7 +74,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
     def __init__(
         self,
         event_shape,
-        num_components,
+        num_clusters,
         latent_dim,
         *,
         label_weight=0.0,
@@ -84,15 +84,15 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         # Before the rest, as a built model takes no more layers
         self.corruption = check_corruption(corruption)
         self.label_weight = check_number("label_weight", label_weight, 0)
-        super().__init__(event_shape, num_components, latent_dim, **kwargs)
-        self.num_classes = self.num_components
+        super().__init__(event_shape, num_clusters, latent_dim, **kwargs)
+        self.num_classes = self.num_clusters
 
     def _averaged(self):
         return [*super()._averaged(), "accuracy"]
 
     def infer_labeled(self, images, classes, seed, training):
         """Draws z of examples whose class, int `[B]`, is known; returns a `Triple`."""
-        labels = tf.one_hot(classes, self.num_components)
+        labels = tf.one_hot(classes, self.num_clusters)
         noise = seeds.normal([tf.shape(images)[0], self.latent_dim], seed)
         seen = images
         if self.factorization == "class_first":

@@ -264,12 +264,12 @@ class CollapseWarning(keras.callbacks.Callback):
         self._epochs = {"collapsed": 0, "lost": 0}
 
     def on_epoch_end(self, epoch, logs=None):
-        size = self.model.num_components
+        size = self.model.num_clusters
         sides = logs["inferred_accuracy"], logs["generated_accuracy"]
         self._warn(
             "collapsed",
-            logs["used_components"] < size,
-            f"only {logs['used_components']:.0f} of {size} components are in use (marginal entropy "
+            logs["used_clusters"] < size,
+            f"only {logs['used_clusters']:.0f} of {size} components are in use (marginal entropy "
             f"{logs['marginal_entropy']:.2f} of {np.log(size):.2f} nats); try another seed, fewer "
             "dimensions of the latent, or a smaller learning rate.",
         )

@@ -45,7 +45,7 @@ class AdversarialMixturePreset(Preset):
     """Settings of the adversarial mixture without labels.
 
     Attributes:
-        num_components: K.
+        num_clusters: K.
         latent_dim: Dimensions of z.
         networks: "mnist", "svhn", "convolutional" or "dense", as in
             `tfbind.models.adversarial_networks`.
@@ -61,7 +61,7 @@ class AdversarialMixturePreset(Preset):
         watched_split: Labelled examples whose errors are followed during training.
     """
 
-    num_components: int = 10
+    num_clusters: int = 10
     latent_dim: int = 64
     networks: str = "mnist"
     convolutions: tuple = ()
@@ -104,7 +104,7 @@ class AdversarialMixturePreset(Preset):
 
     def _model(self, event_shape, **networks):
         return AdversarialMixture(
-            event_shape, self.num_components, self.latent_dim, seed=seeds.base_seed(), **networks
+            event_shape, self.num_clusters, self.latent_dim, seed=seeds.base_seed(), **networks
         )
 
     def _networks(self, event_shape):
@@ -118,7 +118,7 @@ class AdversarialMixturePreset(Preset):
         elif self.networks == "convolutional":
             settings |= adversarial_networks.convolutional_networks(
                 event_shape,
-                self.num_components,
+                self.num_clusters,
                 self.latent_dim,
                 self.convolutions,
                 self.factorization,
@@ -128,7 +128,7 @@ class AdversarialMixturePreset(Preset):
         else:
             make = getattr(adversarial_networks, f"{self.networks}_networks")
             settings |= make(
-                self.num_components,
+                self.num_clusters,
                 self.latent_dim,
                 self.factorization,
                 self.dropout,
@@ -152,7 +152,7 @@ class AdversarialMixturePreset(Preset):
             A dict: `error_percent`, of the test examples, each component being one class and each
             class one component; `majority_error_percent`, where a component stands for its most
             frequent class; `latent_error_percent`, as the first, for clusters by p(y|z);
-            `used_components` and `marginal_entropy`; and `num_images`.
+            `used_clusters` and `marginal_entropy`; and `num_images`.
         """
         images, labels = data.load(self.dataset, self.test_split, data_dir, keys=("image", "label"))
         found = model.predict(images, batch_size=_BATCH, verbose=verbose)
@@ -175,15 +175,15 @@ class AdversarialMixturePreset(Preset):
         images, labels = data.load(self.dataset, self.test_split, data_dir, keys=("image", "label"))
         found = model.predict(images, batch_size=_BATCH, verbose=0)
         shown = images[:_PICTURED]
-        size = (self.num_components, _PICTURED, self.latent_dim)
+        size = (self.num_clusters, _PICTURED, self.latent_dim)
         noise = np.random.default_rng(self.seed).standard_normal(size).astype("float32")
-        samples = [model.generate([k] * _PICTURED, noise[k]) for k in range(self.num_components)]
+        samples = [model.generate([k] * _PICTURED, noise[k]) for k in range(self.num_clusters)]
         some = slice(_EMBEDDED)
         points = manifold.TSNE(random_state=self.seed).fit_transform(found["latent"][some])
         return {
             "components.png": plots.components_figure(np.stack(samples)),
             "clusters.png": plots.cluster_matrix_figure(
-                labels, found["probabilities"].argmax(axis=1), self.num_components
+                labels, found["probabilities"].argmax(axis=1), self.num_clusters
             ),
             "reconstructions.png": plots.reconstructions_figure(
                 shown, found["reconstruction"][:_PICTURED]
@@ -239,7 +239,7 @@ class SemiSupervisedAdversarialMixturePreset(AdversarialMixturePreset):
     def _model(self, event_shape, **networks):
         return SemiSupervisedAdversarialMixture(
             event_shape,
-            self.num_components,
+            self.num_clusters,
             self.latent_dim,
             class_probabilities=self.class_counts,
             label_weight=self.label_weight,
@@ -291,7 +291,7 @@ _SVHN = AdversarialMixturePreset(
     dataset="svhn",
     train_split="train[:-10000]",
     watched_split="train[-10000:]",
-    num_components=18,
+    num_clusters=18,
     latent_dim=32,
     networks="svhn",
     means="grid",
@@ -319,7 +319,7 @@ _SAMM_SVHN = _with_labels(
     "samm-svhn",
     "Adversarial mixture on SVHN with 1000 labels, fixed means",
     1000,
-    num_components=10,
+    num_clusters=10,
     latent_dim=64,
     means="corners",
     class_counts=(4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
