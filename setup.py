@@ -21,6 +21,7 @@ PACKAGES = {
     "tfbind.models": "tfbind/models",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
+    "tfbind.training.tasks": "tfbind/training/tasks",
     "tfbind.export": "export",
     "tfbind.serving": "serving",
 }

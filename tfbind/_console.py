@@ -2,23 +2,23 @@
 
 import ast
 import contextlib
-import dataclasses
 import json
 import os
 import sys
 import tempfile
-import types
 import typing
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import click
 
-from tfbind._validation import check_choice
+if typing.TYPE_CHECKING:
+    import keras
+
+    from tfbind import training
 
 # Without it TensorFlow fills the screen with notes on the machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# What a preset says about itself rather than about the training.
-_LABELS = ("name", "summary", "metric", "paper_score", "source")
 
 # What `--set` calls the types of settings.
 _KINDS = {
@@ -35,7 +35,7 @@ _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 class Verbs(click.Group):
     """A command whose verbs end in one plain sentence and exit status 1 if something is wrong."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -48,7 +48,7 @@ class Verbs(click.Group):
             raise click.ClickException(_sentence(error)) from error
 
 
-def load_tensorflow():
+def load_tensorflow() -> None:
     """Imports TensorFlow and keeps it from commenting on its own use."""
     if "tensorflow" in sys.modules:
         return
@@ -60,7 +60,7 @@ def load_tensorflow():
 
 
 @contextlib.contextmanager
-def working(text):
+def working(text: str) -> Iterator[None]:
     """Says what is being done while it is, and hides what C++ code writes meanwhile.
 
     File descriptor 2 goes elsewhere, since C++ knows nothing of `sys.stderr`.
@@ -81,54 +81,57 @@ def working(text):
             click.echo("\r\033[K", nl=False, err=True)
 
 
-def progress():
+def progress() -> contextlib.AbstractContextManager:
     """Sends what Keras and TFDS print while they work to standard error: results go alone."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def with_changes(preset, changes):
+def with_changes(preset: "training.Preset", changes: Iterable[str]) -> "training.Preset":
     """Returns a preset with settings changed by texts such as "noise=0.3" or "units=500,250"."""
-    fields = {field.name: field for field in dataclasses.fields(preset)}
-    names = [name for name in fields if name not in _LABELS]
-    values = {}
     for change in changes:
         name, _, text = change.partition("=")
-        check_choice("--set", name, names)
-        values[name] = _value(name, text, fields[name].type)
-    return dataclasses.replace(preset, **values)
+        setting = preset.setting(name)
+        preset = preset.changed(**{setting.path: read_value(name, text, setting.kinds)})
+    return preset
 
 
-def _value(name, text, kind):
-    """Reads a text as a value of a type or of one of a union of types."""
-    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    kinds = [typing.get_origin(kind) or kind for kind in kinds]  # tuple, of tuple[int, ...]
-    with contextlib.suppress(ValueError, SyntaxError):
-        value = ast.literal_eval(text)
-        value = float(value) if type(value) is int and int not in kinds else value
-        if type(value) in kinds:
-            return value
+def read_value(name: str, text: str, kinds: tuple[type, ...]) -> Any:
+    """Reads a text as a value of one of some types; if None is all that is known, of any."""
+    value = _literal(text)
+    if type(value) is int and float in kinds and int not in kinds:
+        value = float(value)
+    if type(value) in kinds or kinds == (type(None),):
+        return value
     if str in kinds:
-        return text
-    what = " or ".join(_KINDS[kind] for kind in kinds)
+        return value if value in (True, False) else text
+    what = " or ".join(_KINDS.get(kind, "made in Python") for kind in kinds)
     raise ValueError(f"`--set {name}` must be {what}. Received: {name}={text!r}.")
 
 
-def check_output(run, model, output, task):
+def _literal(text: str) -> Any:
+    """Returns what Python reads a text as, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def check_output(run: "training.Run", model: "keras.Model", output: str, task: str) -> None:
     """Raises unless a run's model has `output`, that is, does `task`."""
     outputs = model.serving_endpoints()["serving_default"].outputs
     if output not in outputs:
         raise ValueError(
-            f"`run` must be of a model that {task}. Received: {str(run)!r}, a "
+            f"`run` must be of a model that {task}. Received: {str(run.path)!r}, a "
             f"{type(model).__name__}, which gives {', '.join(outputs)}."
         )
 
 
-def show(result, as_json, text):
+def show(result: Any, as_json: bool, text: str) -> None:
     """Prints a result for machines, or `text` for people."""
     click.echo(json.dumps(result, indent=2, default=str) if as_json else text)
 
 
-def table(header, rows):
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns rows of strings in columns, under a header."""
     rows = [header, *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]

@@ -1,7 +1,10 @@
 """The user's own pictures and arrays: read for a model, and what it finds in them written."""
 
 import csv
+import os
 import pathlib
+import typing
+from collections.abc import Iterable
 
 import numpy as np
 import PIL.Image
@@ -9,11 +12,19 @@ import PIL.Image
 from tfbind import _files, plots
 from tfbind._validation import check_array
 
+if typing.TYPE_CHECKING:
+    import keras
+
 _SHORT_SIDE = 224  # pixels that an overlay has at least, so that it can be seen
 _MODES = {1: "L", 3: "RGB"}
 
 
-def read(paths, model, threshold=0.5, invert=False):
+def read(
+    paths: Iterable[str | os.PathLike],
+    model: "keras.Model",
+    threshold: float | None = 0.5,
+    invert: bool = False,
+) -> tuple[list[str], np.ndarray]:
     """Reads images for a model.
 
     Args:
@@ -49,7 +60,9 @@ def read(paths, model, threshold=0.5, invert=False):
     return names, np.concatenate(arrays)
 
 
-def write(folder, name, image, assignments):
+def write(
+    folder: str | os.PathLike, name: str, image: np.ndarray, assignments: np.ndarray
+) -> dict[str, str]:
     """Writes the groups of one image, each file as a whole.
 
     Args:
@@ -82,7 +95,7 @@ def write(folder, name, image, assignments):
     return {key: str(path) for key, path in files.items()}
 
 
-def write_labels(path, rows):
+def write_labels(path: str | os.PathLike, rows: list[dict]) -> None:
     """Writes a CSV file of `rows`, dicts with the same keys, as a whole."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

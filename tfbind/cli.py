@@ -3,7 +3,6 @@
 Results go to standard output, progress and errors to standard error.
 """
 
-import json
 import pathlib
 
 import click
@@ -64,23 +63,25 @@ def list_presets(as_json):
     _console.load_tensorflow()
     from tfbind.training import presets
 
-    result = [
-        {
-            "preset": preset.name,
-            "model": type(preset).__name__.removesuffix("Preset"),
-            "data": preset.dataset,
-            "metric": preset.metric,
-            "paper_score": preset.paper_score,
-            "summary": preset.summary,
-            "source": preset.source,
-        }
-        for preset in map(presets.get, presets.names())
-    ]
+    result = [_listed(presets.get(name)) for name in presets.names()]
     rows = [
         (row["preset"], row["data"], _score(row["metric"], row["paper_score"]), row["summary"])
         for row in result
     ]
     _console.show(result, as_json, _console.table(("preset", "data", "paper", "summary"), rows))
+
+
+def _listed(preset):
+    return {
+        "preset": preset.name,
+        "model": preset.model.name,
+        "task": type(preset.task).__name__,
+        "data": preset.task.dataset,
+        "metric": preset.task.METRIC,
+        "paper_score": preset.paper.score,
+        "summary": preset.summary,
+        "source": preset.paper.source,
+    }
 
 
 @main.command()
@@ -100,24 +101,29 @@ def train(preset, run, data_dir, seed, changes, as_json):
 
     changes = changes if seed is None else (*changes, f"seed={seed}")
     preset = _console.with_changes(training.presets.get(preset), changes)
-    run = run or pathlib.Path("runs") / preset.name
+    run = training.Run(run or pathlib.Path("runs") / preset.name)
     with _console.progress():
-        model = training.train(preset, run, data_dir)
-        figures = preset.figures(model, data_dir)
+        training.train(preset, run, data_dir)
+        figures = training.figures(run, data_dir)
     for name, figure in figures.items():
-        plots.save(figure, run / name)
-    notes = json.loads((run / "metrics.json").read_text())
+        plots.save(figure, run.path / name)
+    result = {"run": str(run.path), "preset": preset.name, **run.metrics}
+    _console.show(result, as_json, _told(run, figures))
+
+
+def _told(run, figures):
+    """Returns in words how a training went, and what it left."""
+    notes = run.metrics
     if "best_epoch" in notes:
         kept = f"the best was {notes['best_epoch']}, validation loss {notes['val_loss']:.4g}"
     else:
         kept = f"the loss of the last was {notes['loss']:.4g}"
     pictures = f" with {', '.join(figures)}" if figures else ""
-    text = (
+    return (
         f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
-        f"Wrote {run}{pictures}.\n"
-        f"Next: tfbind evaluate {run}"
+        f"Wrote {run.path}{pictures}.\n"
+        f"Next: tfbind evaluate {run.path}"
     )
-    _console.show({"run": str(run), "preset": preset.name, **notes}, as_json, text)
 
 
 @main.command()
@@ -132,13 +138,15 @@ def evaluate(run, starts, split, num_groups, iterations, data_dir, as_json):
     _console.load_tensorflow()
     from tfbind import training
 
-    changes = {"num_groups": num_groups, "num_iterations": iterations}
+    run, changes = training.Run(run), {"num_groups": num_groups, "num_iterations": iterations}
     with _console.progress():
         scores = training.evaluate(run, data_dir, starts, verbose=1, split=split, **changes)
-    preset = json.loads((run / "preset.json").read_text())
-    paper = {preset["metric"]: preset["paper_score"]}
-    rows = [(name, _number(value), _number(paper.get(name))) for name, value in scores.items()]
-    result = {"preset": preset["name"], **scores, "paper_score": preset["paper_score"]}
+    preset = run.preset
+    paper = {preset.task.METRIC: preset.paper.score}
+    rows = [
+        (name, _said(name, value), _said(name, paper.get(name))) for name, value in scores.items()
+    ]
+    result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
     _console.show(result, as_json, _console.table(("score", "here", "paper"), rows))
 
 
@@ -161,9 +169,10 @@ def group(run, images, out, num_groups, iterations, threshold, invert, data_dir,
     _console.load_tensorflow()
     from tfbind import _image_files, training
 
-    model, preset = training.load(run, data_dir, num_groups=num_groups, num_iterations=iterations)
+    run = training.Run(run)
+    model = run.load(data_dir, num_groups=num_groups, num_iterations=iterations)
     _console.check_output(run, model, "assignments", _GROUPS)
-    threshold = threshold if preset.binary_images else None
+    threshold = threshold if run.preset.task.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
     outputs = _predict(model, arrays)
     out.mkdir(parents=True, exist_ok=True)
@@ -199,9 +208,10 @@ def cluster(run, images, out, threshold, invert, as_json):
     _console.load_tensorflow()
     from tfbind import _image_files, training
 
-    model, preset = training.load(run)
+    run = training.Run(run)
+    model = run.load()
     _console.check_output(run, model, "probabilities", "gives an image one of several classes")
-    threshold = threshold if preset.binary_images else None
+    threshold = threshold if run.preset.task.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
     probabilities = _predict(model, arrays)["probabilities"]
     result = [
@@ -228,18 +238,19 @@ def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
     Without IMAGES it takes the run's test images. It plots the log-likelihood of each number.
     """
     _console.load_tensorflow()
-    from tfbind import _image_files, data, plots, training
+    from tfbind import _image_files, plots, training
 
-    model, preset = training.load(run)
+    run = training.Run(run)
+    model = run.load()
     _console.check_output(run, model, "assignments", _GROUPS)
-    threshold = threshold if preset.binary_images else None
+    threshold = threshold if run.preset.task.binary_images else None
     with _console.progress():
         if images:
             _, arrays = _image_files.read(images, model, threshold, invert)
         else:
-            arrays, _ = data.load(preset.dataset, preset.test_split, data_dir)
+            arrays = run.source(data_dir).test().image
         selection = training.select_num_groups(model, arrays, range(2, max_groups + 1), verbose=1)
-    out = out or run / "num_groups.png"
+    out = out or run.path / "num_groups.png"
     plots.save(plots.num_groups_figure(selection), out)
     rows = [
         (str(k), f"{value:.2f}", "best" if k == selection.best else "")
@@ -278,16 +289,17 @@ def export(run, out, form, quantize, as_json):
     from tfbind import export as exporting
     from tfbind import training
 
-    model, preset = training.load(run)
-    out = out or run / "export"
+    run = training.Run(run)
+    model, name = run.load(), run.preset.name
+    out = out or run.path / "export"
     result, lines = {}, []
     if form != "tflite":
         with _console.working("Writing the SavedModel"):
-            result["saved_model"] = exporting.export_saved_model(model, out / preset.name)
-        lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / preset.name}"]
+            result["saved_model"] = exporting.export_saved_model(model, out / name)
+        lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / name}"]
     if form != "savedmodel":
         with _console.working("Writing and running the TFLite file"):
-            report = exporting.export_tflite(model, out / f"{preset.name}.tflite", quantize)
+            report = exporting.export_tflite(model, out / f"{name}.tflite", quantize)
         error = max(
             part["max"] for endpoint in report["errors"].values() for part in endpoint.values()
         )
@@ -348,14 +360,14 @@ def search(preset, trials, out, seed, data_dir, as_json):
     """
     _console.load_tensorflow()
     from tfbind.training import presets
-    from tfbind.training.search import search as search_settings
+    from tfbind.training import search as searching
 
     out = out or pathlib.Path("runs") / "search"
     with _console.progress():
-        found = search_settings(presets.get(preset), out, trials, data_dir, seed=seed, verbose=1)
-    settings = ("learning_rate", "hidden_units", "activation", "noise")
+        found = searching.search(presets.get(preset), out, trials, data_dir, seed=seed, verbose=1)
+    settings = searching.SETTINGS
     result = [
-        {"ami": score, **{name: getattr(trial, name) for name in settings}}
+        {"ami": score, **{name: trial.setting(name).value for name in settings}}
         for trial, score in found
     ]
     rows = [
@@ -382,7 +394,18 @@ def _predict(model, arrays):
 
 
 def _score(metric, value):
-    return "-" if value is None else f"{metric} {value:.3f}"
+    if value is None:
+        return "-"
+    return f"{metric} {_said(metric, value)}" if _is_error(metric) else f"{metric} {value:.3f}"
+
+
+def _said(name, value):
+    """Returns a score as people read it: errors in percent."""
+    return f"{100 * value:.3g} %" if value is not None and _is_error(name) else _number(value)
+
+
+def _is_error(name):
+    return name == "error" or name.endswith("_error") and not name.endswith("standard_error")
 
 
 def _number(value, spec=".4f"):

@@ -1,6 +1,7 @@
 """From data to a served answer in one go: what `tfbind quickstart` does."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import socket
@@ -10,7 +11,7 @@ import time
 import click
 import numpy as np
 
-from tfbind import _console, data, export, plots, serving, training
+from tfbind import _console, export, plots, serving, training
 
 _PRESET = "rc-shapes"
 _LOWEST_AMI = 0.9
@@ -22,7 +23,7 @@ _COMPARED = ("assignments", "reconstructions", "confidence")
 _SECONDS_TO_START = 60
 
 
-def run(directory, data_dir=None):
+def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
     """Runs all steps, and says in plain words what each does.
 
     Args:
@@ -38,7 +39,7 @@ def run(directory, data_dir=None):
 
     _say(1, "Data: images of three shapes each, and of one shape each to learn from")
     with _console.progress():
-        images, groups = data.load(preset.dataset, preset.test_split, data_dir)
+        images, _, groups = preset.task.load(preset.task.test_split, data_dir)
     click.echo(f"  {len(images)} test images of {images.shape[1]} x {images.shape[2]} pixels")
 
     _say(2, "Training: an autoencoder learns to clean up single shapes (about half a minute)")
@@ -51,7 +52,7 @@ def run(directory, data_dir=None):
         scores = training.evaluate(directory, data_dir, _NUM_STARTS, verbose=1)
     click.echo(
         f"  AMI {scores['ami']:.3f} on {len(images)} images; the paper has "
-        f"{preset.paper_score:.3f} (1 is perfect, 0 is chance)"
+        f"{preset.paper.score:.3f} (1 is perfect, 0 is chance)"
     )
     if not scores["ami"] >= _LOWEST_AMI:
         raise RuntimeError(

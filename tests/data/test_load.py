@@ -73,6 +73,17 @@ def test_keys_say_what_comes_back(mnist_dir, digits):
     np.testing.assert_array_equal(labels_first[1], images)
 
 
+@pytest.mark.parametrize("name", ["mnist", "shapes"])
+def test_bytes_are_the_images_times_255(name, small_dir, mnist_dir):
+    folder = mnist_dir if name == "mnist" else small_dir
+    (images,) = data.load(name, "test", folder, keys=("image",))
+    (levels,) = data.load(name, "test", folder, keys=("image",), dtype="uint8")
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(levels / np.float32(255), images)
+    with pytest.raises(ValueError, match="`dtype` must be one of 'float32', 'uint8'."):
+        data.load(name, "test", folder, dtype="int8")
+
+
 @pytest.mark.parametrize("keys", [("image", "groups"), ("labels",), "image"])
 @pytest.mark.parametrize("name", ["mnist", "digits"])
 def test_keys_that_the_set_has_not(name, keys, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from tfbind.data import pipelines
 
-IMAGES = np.arange(23, dtype="uint8")[:, None]
+IMAGES = np.arange(23, dtype="int32")[:, None]
 
 
 def take(dataset, steps, num_epochs=1):
@@ -25,6 +25,12 @@ def test_an_epoch_holds_every_batch_once_in_an_order_of_its_own():
     for epoch in epochs:
         np.testing.assert_array_equal(epoch[np.argsort(epoch[:, 0])], np.arange(20).reshape(5, 4))
     assert len({tuple(epoch[:, 0]) for epoch in epochs}) > 3
+
+
+def test_bytes_are_grey_levels():
+    dataset, _ = pipelines.epochs(np.array([[0], [51], [255]], "uint8"), 3, seed=0)
+    (batch,) = dataset.take(1).as_numpy_iterator()
+    np.testing.assert_array_equal(batch[:, 0], np.float32([0, 0.2, 1]))
 
 
 @pytest.mark.parametrize("initial_epoch", [1, 4])

@@ -27,7 +27,7 @@ _BUILDERS = {
 NAMES = tuple(_BUILDERS)
 
 
-def load(name, split, data_dir=None, keys=("image", "groups")):
+def load(name, split, data_dir=None, keys=("image", "groups"), *, dtype="float32"):
     """Loads a data set as arrays, generating it on first use.
 
     Generating takes up to a minute, shows a progress bar on standard error, and leaves the data
@@ -45,20 +45,21 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
             `~/tensorflow_datasets`.
         keys: which features of the set to return, such as ("image", "label"). "digits",
             "mnist" and "svhn" have no "groups"; only they and the textured MNIST have a "label".
+        dtype: "float32", or "uint8" for the bytes of the images, in a quarter of the memory.
 
     Returns:
         A tuple of arrays, one for each of `keys`:
 
         "image": float32 `[n, H, W, 1]`, or `[n, H, W, 3]` of "svhn", in {0, 1}, or in [0, 1] where
-            there are grey levels.
+            there are grey levels; 255 times that as uint8.
         "groups": int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
             pixels that are not scored: background, and what two or more objects cover. In the
             textured MNIST the background is group 1.
         "label": int32 `[n]`, or `[n, G]` for G digits on an image.
 
     Raises:
-        ValueError: if `name`, `split` or one of `keys` is unknown, if the slice is malformed or
-            empty, or if MNIST or SVHN is needed and cannot be had.
+        ValueError: if `name`, `split`, `dtype` or one of `keys` is unknown, if the slice is
+            malformed or empty, or if MNIST or SVHN is needed and cannot be had.
         TypeError: if `split` is not a string.
 
     Example:
@@ -72,6 +73,7 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
     ((360, 8, 8, 1), (360,))
     """
     _validation.check_choice("name", name, NAMES)
+    _validation.check_choice("dtype", dtype, ("float32", "uint8"))
     with _quiet():
         builder = tfds.builder(_BUILDERS[name], data_dir=data_dir)
         features = builder.info.features
@@ -82,7 +84,7 @@ def load(name, split, data_dir=None, keys=("image", "groups")):
         _prepare(builder)
         _check_slice(split, builder.info.splits)
         examples = builder.as_dataset(split=split, batch_size=-1)
-    return tuple(_convert(key, examples[key].numpy(), features[key]) for key in keys)
+    return tuple(_convert(key, examples[key].numpy(), features[key], dtype) for key in keys)
 
 
 def _prepare(builder):
@@ -95,12 +97,15 @@ def _prepare(builder):
         builder.info.read_from_directory(builder.data_dir)
 
 
-def _convert(key, values, feature):
-    """Returns `values` in the type and range that models take."""
+def _convert(key, values, feature, dtype):
+    """Returns `values` in the type and range that models take, or as bytes."""
     if key != "image":
         return values.astype(np.int32)
+    has_levels = isinstance(feature, tfds.features.Image)  # the others are zeros and ones
+    if dtype == "uint8":
+        return values if has_levels else 255 * values
     images = values.astype(np.float32)
-    return images / 255 if isinstance(feature, tfds.features.Image) else images  # 8-bit if so
+    return images / 255 if has_levels else images
 
 
 def _check_keys(keys, name, features):

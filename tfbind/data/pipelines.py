@@ -44,7 +44,8 @@ def epochs(images, batch_size, seed, initial_epoch=0):
     left over than there are batches.
 
     Args:
-        images: Array `[n, ...]`; kept in its dtype and given out as float32.
+        images: Array `[n, ...]`. Bytes (uint8) are grey levels and are given out divided by 255;
+            other dtypes are given out as they are, in float32.
         batch_size: Integer, the largest batch wanted.
         seed: Integer in [0, 2**31).
         initial_epoch: Integer, the epoch to start from.
@@ -66,7 +67,7 @@ def epochs(images, batch_size, seed, initial_epoch=0):
 
     held = tf.constant(np.ascontiguousarray(batches))
     dataset = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
-    dataset = dataset.map(lambda index: tf.cast(held[index], tf.float32))
+    dataset = dataset.map(lambda index: _given_out("image", held[index]))
     return dataset.prefetch(4), steps
 
 

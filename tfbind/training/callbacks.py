@@ -1,14 +1,12 @@
-"""Callbacks that make a run resumable, and its early stopping with it."""
+"""What a training says of itself: progress, scores, warnings, pictures."""
 
 import importlib.util
 import io
-import json
 import os
-import pathlib
-import shutil
 import sys
 import time
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,115 +14,9 @@ import tensorflow as tf
 
 from tfbind import metrics, plots
 from tfbind._validation import check_integer
+from tfbind.training import _stopgaps
 
-
-class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras' early stopping, whose memory can be saved and put back.
-
-    Example:
-
-    >>> stopping = tfbind.training.callbacks.ResumableEarlyStopping(monitor="loss", patience=3)
-    >>> stopping.resume({"best": 0.5, "wait": 2}, best_weights=None)
-    """
-
-    _resumed = None
-
-    def resume(self, memory, best_weights):
-        """Makes the next training start from `memory` instead of from nothing."""
-        self._resumed = (memory, best_weights)
-
-    def memory(self):
-        """Returns what `resume` needs besides the best weights, JSON-able."""
-        return {
-            "best": None if self.best is None else float(self.best),
-            "best_epoch": int(self.best_epoch),
-            "wait": int(self.wait),
-        }
-
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        if self._resumed is not None:
-            memory, self.best_weights = self._resumed
-            for name, value in memory.items():
-                setattr(self, name, value)
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves all that a killed run needs to go on to the same weights.
-
-    A checkpoint is a folder `checkpoint-00012` after epoch 12, made under another name and then
-    renamed, so that one that has its name is whole. The older one is removed afterwards.
-
-    Args:
-        directory: Folder for the checkpoints; must exist.
-        stopping: The run's `ResumableEarlyStopping`, or None if it has none.
-        interval: Seconds between checkpoints at least. A run that is killed in between repeats
-            the epochs since the last one, to the same result.
-    """
-
-    def __init__(self, directory, stopping, interval=20.0):
-        super().__init__()
-        self.directory = pathlib.Path(directory)
-        self.stopping = stopping
-        self.interval = interval
-        self.history = []
-        self.initial_epoch = 0
-
-    def restore(self, model):
-        """Puts the newest checkpoint's state into `model`, which is compiled; returns the epoch.
-
-        Restores each optimiser that the model names in `OPTIMIZERS`.
-        """
-        found = sorted(self.directory.glob("checkpoint-?????"))
-        if not found:
-            return 0
-        state = json.loads((found[-1] / "state.json").read_text())
-        restored = keras.saving.load_model(found[-1] / "model.keras")
-        model.set_weights(restored.get_weights())
-        for name in getattr(model, "OPTIMIZERS", ("optimizer",)):
-            optimizer = getattr(model, name)
-            if not optimizer.built:
-                optimizer.build(model.trainable_variables)
-            saved = getattr(restored, name).variables
-            for mine, theirs in zip(optimizer.variables, saved, strict=True):
-                mine.assign(theirs)
-        if self.stopping is not None:
-            with np.load(found[-1] / "best.npz") as best:
-                self.stopping.resume(state["stopping"], [best[key] for key in best.files])
-        self.history = state["history"]
-        self.initial_epoch = len(self.history)
-        return self.initial_epoch
-
-    def on_train_begin(self, logs=None):
-        self._last_save = self._last_epoch_end = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        now = time.monotonic()
-        seconds, self._last_epoch_end = now - self._last_epoch_end, now
-        row = {name: float(value) for name, value in (logs or {}).items()}
-        self.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
-        # After the last epoch of early stopping there is nothing to go on with: a run killed then
-        # repeats that epoch, where from its end it would train one too many.
-        if now - self._last_save >= self.interval and not self.model.stop_training:
-            self.save(epoch + 1)
-            self._last_save = now
-
-    def save(self, epoch):
-        """Writes the checkpoint of the state after `epoch` epochs."""
-        old = list(self.directory.glob("checkpoint-*"))
-        folder = self.directory / f"checkpoint-{epoch:05d}.partial"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        self.model.save(folder / "model.keras")
-        state = {"history": self.history}
-        if self.stopping is not None:
-            state["stopping"] = self.stopping.memory()
-            weights = self.stopping.best_weights or self.model.get_weights()
-            np.savez(folder / "best.npz", *weights)
-        (folder / "state.json").write_text(json.dumps(state))
-        os.rename(folder, folder.with_suffix(""))
-        for path in old:
-            shutil.rmtree(path, ignore_errors=True)
+Logs = dict[str, Any] | None
 
 
 class ProgressLine(keras.callbacks.Callback):
@@ -137,12 +29,12 @@ class ProgressLine(keras.callbacks.Callback):
     _WIDTH = 30
     _LOG_INTERVAL = 10.0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._start = self._last_line = time.monotonic()
         self._best = np.inf
         self._text = ""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
         monitor = "val_loss" if "val_loss" in logs else "loss"
         value = logs.get(monitor, np.nan)
@@ -161,7 +53,7 @@ class ProgressLine(keras.callbacks.Callback):
             self._last_line = now
         self._text = text
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         if sys.stdout.isatty():
             print()
         elif self._text:
@@ -180,15 +72,15 @@ class IterationScores(keras.callbacks.Callback):
         seed: Integer seed of the starting assignments.
     """
 
-    def __init__(self, images, groups, seed):
+    def __init__(self, images: np.ndarray, groups: np.ndarray, seed: int):
         super().__init__()
         self.images, self.groups, self.seed = images, groups, seed
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._start = self.model.initial_assignments(len(self.images), self.seed)
 
-    def on_epoch_end(self, epoch, logs=None):
-        if self.model.normalization == "batch":
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if _stopgaps.needs_calibration(self.model):
             self.model.calibrate(self.images)
         costs = self.model.evaluate(self.images, batch_size=100, return_dict=True, verbose=0)
         logs |= {f"val_{name}": cost for name, cost in costs.items() if name != "loss"}
@@ -200,46 +92,52 @@ class IterationScores(keras.callbacks.Callback):
             logs[f"val_ami_{number}"] = float(np.nanmean(scores))
 
 
-class LearningRates(keras.callbacks.LearningRateScheduler):
-    """Sets the learning rate of every optimiser of a model, before each epoch.
-
-    Args:
-        schedule: Function from the epoch, from 0 on, to the learning rate.
-    """
-
-    def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
-        for name in self.model.OPTIMIZERS:
-            getattr(self.model, name).learning_rate = self.schedule(epoch)
-
-
 class ClusteringErrors(keras.callbacks.Callback):
     """Adds how well the clusters of a few labelled examples are classes to the logs of each epoch.
 
-    `val_error_percent` takes each cluster for one class and each class for one cluster, as
-    `tfbind.metrics.clustering_accuracy`; `val_majority_error_percent` takes a cluster for its most
-    frequent class, as `tfbind.metrics.purity`.
+    `val_error` takes each cluster for one class and each class for one cluster, as
+    `tfbind.metrics.clustering_accuracy`; `val_majority_error` takes a cluster for its most
+    frequent class, as `tfbind.metrics.purity`. Both are shares of the examples.
 
     Args:
         images: float32 `[n, *event_shape]`.
         labels: Integer `[n]`, which the training does not see.
     """
 
-    def __init__(self, images, labels):
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
         super().__init__()
         self.images, self.labels = images, labels
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         errors = clustering_errors(self.labels, self.model.cluster(self.images, batch_size=500))
         logs |= {f"val_{name}": error for name, error in errors.items()}
 
 
-def clustering_errors(labels, clusters):
-    """Returns `error_percent` and `majority_error_percent`, as `ClusteringErrors` says."""
+def clustering_errors(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Returns `error` and `majority_error`, as `ClusteringErrors` says."""
     return {
-        "error_percent": 100.0 * (1.0 - metrics.clustering_accuracy(labels, clusters)),
-        "majority_error_percent": 100.0 * (1.0 - metrics.purity(labels, clusters)),
+        "error": 1.0 - metrics.clustering_accuracy(labels, clusters),
+        "majority_error": 1.0 - metrics.purity(labels, clusters),
     }
+
+
+class ClassificationErrors(keras.callbacks.Callback):
+    """Adds the share of a few labelled examples that get another class to the logs of each epoch.
+
+    It is `val_error`.
+
+    Args:
+        images: float32 `[n, *event_shape]`.
+        labels: Integer `[n]`, which the training does not see.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
+        super().__init__()
+        self.images, self.labels = images, labels
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        found = self.model.predict(self.images, batch_size=500, verbose=0)["probabilities"]
+        logs["val_error"] = float(np.mean(found.argmax(axis=1) != self.labels))
 
 
 class CollapseWarning(keras.callbacks.Callback):
@@ -256,14 +154,14 @@ class CollapseWarning(keras.callbacks.Callback):
 
     _WON = 0.95  # of the discriminator's accuracy, on both sides
 
-    def __init__(self, patience=5):
+    def __init__(self, patience: int = 5):
         super().__init__()
         self.patience = check_integer("patience", patience, 1)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._epochs = {"collapsed": 0, "lost": 0}
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         size = self.model.num_clusters
         sides = logs["inferred_accuracy"], logs["generated_accuracy"]
         self._warn(
@@ -299,7 +197,9 @@ class GroupPictures(keras.callbacks.Callback):
         ValueError: If TensorBoard is not installed.
     """
 
-    def __init__(self, directory, images, groups=None):
+    def __init__(
+        self, directory: str | os.PathLike, images: np.ndarray, groups: np.ndarray | None = None
+    ):
         if importlib.util.find_spec("tensorboard") is None:
             raise ValueError(
                 "`GroupPictures` needs TensorBoard, which is not installed; "
@@ -309,7 +209,7 @@ class GroupPictures(keras.callbacks.Callback):
         self.images, self.groups = images, groups
         self._writer = tf.summary.create_file_writer(str(directory))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         trace = self.model.trace(self.images)
         figure = plots.groups_figure(self.images, trace, self.groups, whole=True)
         with io.BytesIO() as buffer:

@@ -1,35 +1,35 @@
 """The random search by which the paper chose its settings, on keras-tuner."""
 
-import dataclasses
+import os
 import pathlib
 
 import keras_tuner
 
-from tfbind import data
-from tfbind.training import presets, run
+from tfbind.training import run
+from tfbind.training.preset import Preset
 
 HIDDEN_UNITS = (100, 250, 500, 1000)
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
 NOISE = tuple(step / 10 for step in range(10))
 LEARNING_RATE = (1e-3, 1.0)
+SETTINGS = ("learning_rate", "hidden_units", "activation", "probability")  # of the noise
 
 
 class _Search(keras_tuner.RandomSearch):
     """Trains the base preset with every trial's settings and scores the clustering."""
 
-    def __init__(self, base, images, groups, data_dir, verbose, **kwargs):
+    def __init__(self, base, examples, data_dir, verbose, **kwargs):
         super().__init__(objective=keras_tuner.Objective("ami", "max"), **kwargs)
         self.base = base
-        self.images, self.groups = images, groups
+        self.examples = examples
         self.data_dir = data_dir
         self.train_verbose = verbose
 
     def run_trial(self, trial):
         hp = trial.hyperparameters
-        preset = dataclasses.replace(
-            self.base,
+        preset = self.base.changed(
             learning_rate=hp.Float("learning_rate", *LEARNING_RATE, sampling="log"),
-            noise=hp.Choice("noise", NOISE),
+            probability=hp.Choice("probability", NOISE),
             hidden_units=hp.Choice("hidden_units", HIDDEN_UNITS),
             activation=hp.Choice("activation", ACTIVATIONS),
         )
@@ -38,11 +38,19 @@ class _Search(keras_tuner.RandomSearch):
             model = run.train(preset, folder, self.data_dir, verbose=self.train_verbose)
         except ValueError as error:  # it diverged, as a learning rate of 1 may
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
-        scores = preset.score(model, self.images, self.groups, num_starts=1)
+        scores = preset.task.score(model, self.examples, seed=preset.seed, num_starts=1)
         return {name: scores[name] for name in ("ami", "confidence")}
 
 
-def search(base, directory, num_trials=100, data_dir=None, select_split=None, seed=0, verbose=0):
+def search(
+    base: Preset,
+    directory: str | os.PathLike,
+    num_trials: int = 100,
+    data_dir: str | None = None,
+    select_split: str | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+) -> list[tuple[Preset, float]]:
     """Tries random settings of a preset and ranks them by the AMI of their clustering.
 
     The learning rate is drawn log-uniformly from [0.001, 1], the noise from 0, 0.1, ..., 0.9, the
@@ -53,7 +61,7 @@ def search(base, directory, num_trials=100, data_dir=None, select_split=None, se
     the images that pick are not those that `tfbind evaluate` scores.
 
     Args:
-        base: A `ReconstructionClusteringPreset`, whose data, K and E-step are kept.
+        base: A preset of `ReconstructionClustering`, whose data, K and E-step are kept.
         directory: Path of a folder for the trials, made if missing.
         num_trials: Integer >= 1; the paper has 100.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
@@ -72,18 +80,17 @@ def search(base, directory, num_trials=100, data_dir=None, select_split=None, se
         Greff, Srivastava, Schmidhuber. Binding via Reconstruction Clustering. ICLR workshop,
         2016. https://arxiv.org/abs/1511.06418, section 4.2.
     """
-    if not isinstance(base, presets.ReconstructionClusteringPreset):
+    if base.model.name != "ReconstructionClustering":
         raise ValueError(
             "`preset` must be one of Reconstruction Clustering, whose settings the search knows. "
-            f"Received: {base.name!r}, a `{type(base).__name__}`."
+            f"Received: {base.name!r}, of a `{base.model.name}`."
         )
-    images, groups = data.load(base.dataset, select_split or "test", data_dir)
-    if select_split is None and len(images) >= 2000:
-        images, groups = images[-1000:], groups[-1000:]
+    examples = base.task.load(select_split or "test", data_dir)
+    if select_split is None and len(examples.image) >= 2000:
+        examples = examples.take(slice(-1000, None))
     tuner = _Search(
         base,
-        images,
-        groups,
+        examples,
         data_dir,
         verbose,
         max_trials=num_trials,
@@ -95,6 +102,4 @@ def search(base, directory, num_trials=100, data_dir=None, select_split=None, se
     )
     tuner.search()
     trials = tuner.oracle.get_best_trials(num_trials)
-    return [
-        (dataclasses.replace(base, **trial.hyperparameters.values), trial.score) for trial in trials
-    ]
+    return [(base.changed(**trial.hyperparameters.values), trial.score) for trial in trials]

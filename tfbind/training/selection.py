@@ -1,6 +1,7 @@
 """How many groups there are: the number that explains the images best."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,12 +19,14 @@ class NumGroupsSelection(NamedTuple):
     images, nats per image, and `best` the K with the highest.
     """
 
-    candidates: tuple
-    log_likelihoods: tuple
+    candidates: tuple[int, ...]
+    log_likelihoods: tuple[float, ...]
     best: int
 
 
-def regroup(model, calibration_images=None, **changes):
+def regroup(
+    model: keras.Model, calibration_images: np.ndarray | None = None, **changes: Any
+) -> keras.Model:
     """Returns a model with the same trained weights and some settings changed.
 
     It is ready for `evaluate` if `model` is compiled.
@@ -72,7 +75,12 @@ def _regrouped_tagger(model, settings, calibration_images):
     return changed
 
 
-def select_num_groups(model, images, candidates=range(2, 9), verbose=0):
+def select_num_groups(
+    model: keras.Model,
+    images: np.ndarray,
+    candidates: Iterable[int] = range(2, 9),
+    verbose: int = 0,
+) -> NumGroupsSelection:
     """Picks the number of groups K by the paper's rule: the highest log-likelihood.
 
     The weights stay as they are, since they know nothing of K.

@@ -1,58 +1,33 @@
-"""One frozen dataclass instance per published result, small ones for tests, and our own.
+"""A preset for each published result, small ones for tests, and our own: numbers and reasons.
 
-`get(name)` finds one, `dataclasses.replace` changes it. A preset knows its data, builds its
-compiled model and scores it; `tfbind.training.run` does the rest the same way for all. Each system
-has a file here, with its class of presets and the tuple `PRESETS`; both are listed below.
+`get(name)` finds one. Each file here is a system's and holds a tuple `PRESETS`.
 """
 
 import difflib
+import importlib
+import pkgutil
 
-from tfbind.training.presets import (
-    adversarial_mixture,
-    ladder_network,
-    reconstruction_clustering,
-    tagger,
-    untapped_vae,
-)
-from tfbind.training.presets._base import Preset as Preset
-from tfbind.training.presets._base import TrainingData as TrainingData
-from tfbind.training.presets.adversarial_mixture import (
-    AdversarialMixturePreset as AdversarialMixturePreset,
-)
-from tfbind.training.presets.adversarial_mixture import (
-    SemiSupervisedAdversarialMixturePreset as SemiSupervisedAdversarialMixturePreset,
-)
-from tfbind.training.presets.ladder_network import LadderNetworkPreset as LadderNetworkPreset
-from tfbind.training.presets.reconstruction_clustering import (
-    ReconstructionClusteringPreset as ReconstructionClusteringPreset,
-)
-from tfbind.training.presets.tagger import (
-    SemiSupervisedTaggerPreset as SemiSupervisedTaggerPreset,
-)
-from tfbind.training.presets.tagger import TaggerPreset as TaggerPreset
-from tfbind.training.presets.untapped_vae import UntappedVAEPreset as UntappedVAEPreset
+from tfbind.training.preset import Preset
 
-_PRESETS = (
-    *reconstruction_clustering.PRESETS,
-    *ladder_network.PRESETS,
-    *tagger.PRESETS,
-    *untapped_vae.PRESETS,
-    *adversarial_mixture.PRESETS,
+_PRESETS = tuple(
+    preset
+    for module in pkgutil.iter_modules(__path__)
+    for preset in importlib.import_module(f"{__name__}.{module.name}").PRESETS
 )
 
 
-def names():
-    """Returns the names of all presets, as a tuple."""
+def names() -> tuple[str, ...]:
+    """Returns the names of all presets."""
     return tuple(preset.name for preset in _PRESETS)
 
 
-def get(name):
+def get(name: str) -> Preset:
     """Returns the preset called `name`; raises ValueError if there is none.
 
     Example:
 
-    >>> tfbind.training.presets.get("rc-shapes").hidden_units
-    500
+    >>> tfbind.training.presets.get("rc-shapes").task.dataset
+    'shapes'
     """
     for preset in _PRESETS:
         if preset.name == name:

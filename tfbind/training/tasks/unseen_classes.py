@@ -1,12 +1,114 @@
-"""The task of the untapped paper: only some classes have labelled images. Its data, its scores."""
+"""The task of unseen classes: only some classes have labelled images."""
 
+import dataclasses
+import functools
+from typing import ClassVar
+
+import keras
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn import linear_model
 
-from tfbind import metrics
+from tfbind import metrics, plots
+from tfbind._validation import check_integer
+from tfbind.data import pipelines
+from tfbind.models import UntappedVAE
+from tfbind.training.tasks.base import Examples, Task, TrainingData, truth
 
 
-def hide_classes(images, labels, num_seen, num_unlabeled, seed):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnseenClasses(Task):
+    """Finds the class of an image, where some classes have no labelled image.
+
+    The score is the cross-entropy on the images of those classes, after naming.
+
+    Attributes:
+        num_classes: Classes of the data to keep, the first ones. With 5, of which `num_seen` is 3,
+            settings can be compared without a look at the labels of classes 5 to 9.
+        num_seen: Classes with labels, the first ones.
+        num_unlabeled: Images to draw without labels.
+    """
+
+    METRIC: ClassVar[str] = "cross_entropy"
+
+    train_split: str = "train+test"
+    test_split: str = "train+test"
+    num_classes: int = 10
+    num_seen: int = 5
+    num_unlabeled: int = 20_000
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("num_seen", "num_unlabeled"):
+            check_integer(name, getattr(self, name), 1)
+        check_integer("num_classes", self.num_classes, self.num_seen + 1)
+
+    def load(self, split: str, data_dir: str | None = None, dtype: str = "float32") -> Examples:
+        examples = super().load(split, data_dir, dtype)
+        return examples.take(examples.label < self.num_classes)
+
+    def training_data(self, examples: Examples, batch_size: int, seed: int) -> TrainingData:
+        labels = truth(examples.label, "the classes of the images")
+        parts = hide_classes(examples.image, labels, self.num_seen, self.num_unlabeled, seed)
+        stream = functools.partial(
+            pipelines.semi_supervised_epochs,
+            parts["image"],
+            parts["label"],
+            parts["unlabeled_image"],
+            batch_size,
+            seed,
+            unfeatured_labels=parts["unfeatured_label"],
+        )
+        return TrainingData(event_shape=examples.image.shape[1:], stream=stream)
+
+    def score(
+        self,
+        model: keras.Model,
+        examples: Examples,
+        *,
+        seed: int,
+        num_starts: int = 5,
+        verbose: int = 0,
+    ) -> dict[str, float]:
+        """Scores the classes without labels, and the seen ones; `num_starts` does nothing here.
+
+        Returns:
+            What `score_unseen_classes` says, `seen_accuracy`, and `num_images`, those of unseen
+            classes.
+        """
+        images, labels = examples.image, truth(examples.label, "the classes of the images")
+        _, claims = self._decode(model, examples)
+        outputs = model.predict(images, batch_size=1000, verbose=verbose)["probabilities"]
+        seen = labels < self.num_seen
+        scores = score_unseen_classes(outputs[~seen], labels[~seen], claims, self.num_seen)
+        correct = outputs[seen].argmax(axis=1) == labels[seen]
+        return {
+            **scores,
+            "seen_accuracy": float(correct.mean()),
+            "num_images": int(np.sum(~seen)),
+        }
+
+    def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
+        decoded, claims = self._decode(model, examples)
+        names = name_classes(claims, self.num_seen)
+        images, labels, _ = examples.take(examples.label < self.num_seen)
+        grid, dims = decoded_grid(model, images, labels)
+        return {
+            "classes.png": plots.classes_figure(decoded, names, self.num_seen),
+            "manifold.png": plots.manifold_figure(grid, names, model.latent_range, dims),
+        }
+
+    def _decode(self, model: UntappedVAE, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what every output decodes to, and of every class how probable that is."""
+        images, labels, _ = examples.take(examples.label < self.num_seen)
+        decoded = decoded_classes(model, images, labels)
+        classifier = naming_classifier(examples.image, examples.label)
+        return decoded, classifier.predict_proba(_flat(decoded))
+
+
+def hide_classes(
+    images: np.ndarray, labels: np.ndarray, num_seen: int, num_unlabeled: int, seed: int
+) -> dict[str, np.ndarray]:
     """Takes away the labels of all classes from `num_seen` on, and of a sample of all images.
 
     Args:
@@ -23,7 +125,7 @@ def hide_classes(images, labels, num_seen, num_unlabeled, seed):
     Example:
 
     >>> images, labels = np.arange(6.0)[:, None], np.array([0, 1, 2, 0, 1, 2])
-    >>> from tfbind.training import unseen_classes
+    >>> from tfbind.training.tasks import unseen_classes
     >>> unseen_classes.hide_classes(images, labels, 2, 10, seed=0)["label"].tolist()
     [0, 1, 0, 1]
     """
@@ -37,7 +139,7 @@ def hide_classes(images, labels, num_seen, num_unlabeled, seed):
     }
 
 
-def name_classes(probabilities, num_seen):
+def name_classes(probabilities: np.ndarray, num_seen: int) -> np.ndarray:
     """Finds which class each output of a model stands for, from what it decodes to.
 
     The seen classes are their own. Each other output claims the likeliest class that is still
@@ -52,7 +154,7 @@ def name_classes(probabilities, num_seen):
 
     Example:
 
-    >>> from tfbind.training import unseen_classes
+    >>> from tfbind.training.tasks import unseen_classes
     >>> claims = np.array([[1.0, 0.0, 0.0], [0.0, 0.4, 0.6], [0.0, 0.3, 0.7]])
     >>> unseen_classes.name_classes(claims, num_seen=1).tolist()
     [0, 1, 2]
@@ -71,7 +173,7 @@ def name_classes(probabilities, num_seen):
     return names
 
 
-def decoded_classes(model, images, labels):
+def decoded_classes(model: UntappedVAE, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Decodes every one-hot label at the mean of the latents of labelled images.
 
     Args:
@@ -87,7 +189,9 @@ def decoded_classes(model, images, labels):
     return model.decode(np.arange(model.num_classes), mean).numpy()
 
 
-def decoded_grid(model, images, labels, size=8):
+def decoded_grid(
+    model: UntappedVAE, images: np.ndarray, labels: np.ndarray, size: int = 8
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """Decodes every one-hot label all over the box of the latents.
 
     Of more than two dimensions those are traversed in which the latents of the labelled images
@@ -117,12 +221,14 @@ def decoded_grid(model, images, labels, size=8):
     return decoded.numpy().reshape(k, *grid.shape[:2], *model.event_shape), dims
 
 
-def naming_classifier(images, labels):
+def naming_classifier(images: np.ndarray, labels: np.ndarray) -> linear_model.LogisticRegression:
     """Returns the logistic regression, trained on all labels, that names decoded images."""
     return linear_model.LogisticRegression(C=0.01, max_iter=1000).fit(_flat(images), labels)
 
 
-def score_unseen_classes(probabilities, labels, claims, num_seen):
+def score_unseen_classes(
+    probabilities: np.ndarray, labels: np.ndarray, claims: np.ndarray, num_seen: int
+) -> dict[str, float]:
     """Scores what a model says about images of the classes it had no labelled images of.
 
     Args:

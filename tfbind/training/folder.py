@@ -1,0 +1,221 @@
+"""The run folder, which nobody else reads or writes by hand."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import pathlib
+import platform
+import shutil
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfbind import _files
+from tfbind.training import _stopgaps
+from tfbind.training.preset import Preset
+from tfbind.training.selection import regroup
+from tfbind.training.source import Given, Source
+
+Path = str | os.PathLike
+
+
+class Run:
+    """A run folder: what was trained there, how it went, and the model.
+
+    It holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
+    `model.keras`, `history.csv` and `metrics.json`. Every file is written under another name and
+    renamed, and `metrics.json` comes last: a folder that has it is finished.
+
+    Args:
+        path: Path of the folder, which need not exist yet; or another `Run`.
+
+    Example:
+
+    >>> tfbind.training.Run("runs/rc-shapes").is_finished
+    False
+    """
+
+    def __init__(self, path: Path):
+        self.path = pathlib.Path(path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def preset(self) -> Preset:
+        """The preset that the folder is of."""
+        return self._described()[0]
+
+    @property
+    def given(self) -> Given:
+        """Shape and hash of the data if the caller gave it, None if the preset's was taken."""
+        return self._described()[1]
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.path / "metrics.json").exists()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What came of the training: epochs, losses, seconds, versions; once scored, `test`."""
+        self._check_finished()
+        return json.loads((self.path / "metrics.json").read_text())
+
+    @property
+    def history(self) -> list[dict[str, float | None]]:
+        """One dict an epoch, None where an epoch has no value."""
+        self._check_finished()
+        with (self.path / "history.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{name: float(x) if x else None for name, x in row.items()} for row in rows]
+
+    def load(
+        self,
+        data_dir: str | None = None,
+        *,
+        images: np.ndarray | None = None,
+        num_groups: int | None = None,
+        num_iterations: int | None = None,
+    ) -> keras.Model:
+        """Loads the model, if need be with other groups and iterations than it was trained with.
+
+        Args:
+            data_dir: Where TFDS keeps its data, or None for TFDS' default. Only a model with
+                population statistics needs data, to calibrate it where it is changed.
+            images: Training images, where the run's were given by its caller; likewise.
+            num_groups: Integer >= 2, or None for the run's; for models that group.
+            num_iterations: Integer >= 1, or None for the run's, likewise.
+
+        Raises:
+            ValueError: If the folder is missing, holds no run, is unfinished, or is damaged; or if
+                the model cannot be changed so.
+        """
+        model = self._load()
+        changes = {"num_groups": num_groups, "num_iterations": num_iterations}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if "num_iterations" in changes:
+            changes[_stopgaps.iterations_argument(model)] = changes.pop("num_iterations")
+        if not changes:
+            return model
+        if _stopgaps.needs_calibration(model):
+            images = self.source(data_dir, images).training().floats().image
+        return regroup(model, images, **changes)
+
+    def source(
+        self,
+        data_dir: str | None = None,
+        images: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Source:
+        """Returns where examples come from; raises if only the run's caller has them."""
+        if self.given is not None and images is None:
+            raise ValueError(
+                f"`images` must be given for {str(self.path)!r}, whose training images were given "
+                "by its caller. Received: images=None."
+            )
+        return Source.of(self.preset.task, data_dir, images, labels)
+
+    def check(self, preset: Preset, given: Given = None) -> None:
+        """Raises ValueError if the folder belongs to something else than this training."""
+        path = self.path / "preset.json"
+        if not path.exists():
+            others = self.path.exists() and set(self.path.iterdir()) - {_files.partial_path(path)}
+            if others:
+                raise ValueError(
+                    "`run` must be a new folder or a run's. Received: "
+                    f"{str(self.path)!r}, which holds other files; choose another."
+                )
+            return
+        if (found := self.preset) != preset:
+            raise ValueError(
+                f"`run` must be a folder of preset {preset.name!r} with the same settings. "
+                f"Received: {str(self.path)!r}, a run of {found.name!r}; choose another folder."
+            )
+        if self.given != given:
+            raise ValueError(
+                "`images` and `labels` must be those that the run began with. Received: others "
+                f"for {str(self.path)!r}; choose another folder."
+            )
+
+    def claim(self, preset: Preset, given: Given = None) -> None:
+        """Makes the folder this training's, or raises ValueError as `check` does."""
+        self.check(preset, given)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "preset.json").exists():
+            self._write("preset.json", json.dumps({**preset.to_json(), "given": given}, indent=2))
+
+    def finish(self, model: keras.Model, history: list[dict], notes: dict[str, Any]) -> None:
+        """Writes what is left when a training is over, and removes its checkpoints."""
+        with _files.replacing(self.path / "model.keras") as partial:
+            model.save(partial)
+        table = io.StringIO()
+        columns = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(table, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows(history)
+        self._write("history.csv", table.getvalue())
+        notes = {**notes, "seconds": sum(row["seconds"] for row in history), **_circumstances()}
+        self._write("metrics.json", json.dumps(notes, indent=2))
+        for path in self.path.glob("checkpoint-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def note_scores(self, scores: dict[str, float]) -> None:
+        """Notes scores on test data in `metrics.json`."""
+        self._write("metrics.json", json.dumps({**self.metrics, "test": scores}, indent=2))
+
+    def _load(self) -> keras.Model:
+        self._check_finished()
+        path = self.path / "model.keras"
+        try:
+            return keras.saving.load_model(path)
+        except Exception as error:  # zipfile, h5py, json and Keras each have their own
+            raise ValueError(
+                f"{str(path)!r} must be a Keras model. Received: a damaged file "
+                f"({type(error).__name__}); train the preset again into another folder."
+            ) from error
+
+    def _check_finished(self) -> None:
+        preset = self.preset
+        if not self.is_finished:
+            raise ValueError(
+                f"`run` must be a finished run folder. Received: {str(self.path)!r}, which is half "
+                f"written; run `tfbind train {preset.name} --run {self.path}` again to finish it."
+            )
+
+    def _described(self) -> tuple[Preset, Given]:
+        path = self.path / "preset.json"
+        if not path.exists():
+            raise ValueError(
+                "`run` must be a run folder made by `tfbind train`. Received: "
+                f"{str(self.path)!r}, which "
+                f"{'has no preset.json' if self.path.is_dir() else 'does not exist'}."
+            )
+        try:
+            fields = json.loads(path.read_text())
+            given = fields.pop("given")
+            return Preset.from_json(fields), given
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{str(path)!r} must describe a preset. Received: {error}; train into a new folder."
+            ) from error
+
+    def _write(self, name: str, text: str) -> None:
+        with _files.replacing(self.path / name) as partial:
+            partial.write_text(text)
+
+
+def _circumstances() -> dict[str, Any]:
+    packages = ("tfbind", "tensorflow", "keras", "tensorflow-probability", "numpy")
+    versions = {package: importlib.metadata.version(package) for package in packages}
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "date": time.strftime("%Y-%m-%d"),
+    }

@@ -1,0 +1,58 @@
+"""Where the examples of a run come from: its task's data set, or its caller."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfbind.training.tasks import Examples, Task
+
+_NUM_WATCHED = 500  # of examples that the caller gave
+
+Given = Mapping[str, Any] | None  # what a run remembers of data that its caller gave
+
+
+class Source(NamedTuple):
+    """Where the examples of a run come from: its task's data set, or its caller."""
+
+    task: Task
+    data_dir: str | None
+    examples: Examples | None  # those that the caller gave
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        data_dir: str | None,
+        images: np.ndarray | None,
+        labels: np.ndarray | None = None,
+    ) -> "Source":
+        return cls(task, data_dir, None if images is None else task.given(images, labels))
+
+    def training(self) -> Examples:
+        return self.examples or self.task.load(self.task.train_split, self.data_dir, "uint8")
+
+    def watched(self) -> Examples | None:
+        if self.examples is not None:
+            known = any(truth is not None for truth in self.examples[1:])
+            return self.examples.take(slice(_NUM_WATCHED)).floats() if known else None
+        split = self.task.watched_split
+        return None if split is None else self.task.load(split, self.data_dir)
+
+    def test(self, split: str | None = None) -> Examples:
+        if self.examples is not None:
+            return self.examples.floats()
+        return self.task.load(split or self.task.test_split, self.data_dir)
+
+    def described(self) -> Given:
+        """Returns what `preset.json` remembers of the caller's data, or None."""
+        if self.examples is None:
+            return None
+        digest = hashlib.sha256()
+        for array in self.examples:
+            if array is not None:
+                digest.update(f"{array.dtype}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array))
+        shape = list(self.examples.image.shape)
+        return {"data": "images given by the caller", "shape": shape, "sha256": digest.hexdigest()}

@@ -1,0 +1,110 @@
+"""The task of clustering: which examples are of one kind, without labels."""
+
+import dataclasses
+import functools
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn import manifold
+
+from tfbind import plots
+from tfbind.data import pipelines
+from tfbind.models import AdversarialMixture
+from tfbind.models._component_usage import ComponentUsage
+from tfbind.training.callbacks import ClusteringErrors, CollapseWarning, clustering_errors
+from tfbind.training.tasks.base import Examples, Task, TrainingData, truth
+
+BATCH = 500  # of examples in inference
+_EMBEDDED = 1000  # test examples in the picture of the latent space
+_PICTURED = 10  # test examples in the others
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clustering(Task):
+    """Finds which examples are of one kind, without labels, which only the scores see."""
+
+    METRIC: ClassVar[str] = "error"
+
+    def training_data(self, examples: Examples, batch_size: int, seed: int) -> TrainingData:
+        stream = functools.partial(pipelines.shuffled_epochs, examples.image, batch_size, seed)
+        return TrainingData(event_shape=examples.image.shape[1:], stream=stream)
+
+    def callbacks(
+        self, model: keras.Model, watched: Examples | None, seed: int
+    ) -> tuple[keras.callbacks.Callback, ...]:
+        errors = () if watched is None else (ClusteringErrors(watched.image, watched.label),)
+        return (*errors, *collapse_warning(model))
+
+    def score(
+        self,
+        model: keras.Model,
+        examples: Examples,
+        *,
+        seed: int,
+        num_starts: int = 5,
+        verbose: int = 0,
+    ) -> dict[str, float]:
+        """Scores the clusters; `num_starts` does nothing here.
+
+        Returns:
+            A dict: `error`, the share of examples outside the best matching of clusters and
+            classes; `majority_error`, where a cluster stands for its most frequent class; of an
+            adversarial mixture `latent_error`, as the first, for clusters by p(y|z), and
+            `used_clusters` and `marginal_entropy`; and `num_images`.
+        """
+        labels = truth(examples.label, "the classes of the images")
+        found = model.predict(examples.image, batch_size=BATCH, verbose=verbose)
+        scores = clustering_errors(labels, found["probabilities"].argmax(axis=1))
+        if isinstance(model, AdversarialMixture):
+            by_latent = clustering_errors(labels, clusters_by_latent(model, found))
+            scores |= {"latent_error": by_latent["error"], **cluster_usage(model, found)}
+        return {**scores, "num_images": len(labels)}
+
+    def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
+        return mixture_figures(model, examples, seed)
+
+
+def collapse_warning(model: keras.Model) -> tuple[CollapseWarning, ...]:
+    """Returns the callback that warns when an adversarial mixture collapses."""
+    return (CollapseWarning(),) if isinstance(model, AdversarialMixture) else ()
+
+
+def clusters_by_latent(model: AdversarialMixture, found: dict[str, Any]) -> np.ndarray:
+    """Returns the clusters by p(y|z), of what `predict` gives."""
+    return np.argmax(model.component_probabilities(found["latent"]), axis=1)
+
+
+def cluster_usage(model: AdversarialMixture, found: dict[str, Any]) -> dict[str, float]:
+    """Returns `used_clusters` and `marginal_entropy`, of what `predict` gives."""
+    usage = ComponentUsage(model.class_probabilities)
+    usage.update_state(found["probabilities"])
+    return {name: float(value) for name, value in usage.result().items()}
+
+
+def mixture_figures(model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
+    """Returns the pictures of an adversarial mixture; none of another model."""
+    if not isinstance(model, AdversarialMixture):
+        return {}
+    images, labels = examples.image, truth(examples.label, "the classes of the images")
+    found = model.predict(images, batch_size=BATCH, verbose=0)
+    shown, clusters = images[:_PICTURED], found["probabilities"].argmax(axis=1)
+    some = slice(_EMBEDDED)
+    points = manifold.TSNE(random_state=seed).fit_transform(found["latent"][some])
+    return {
+        "components.png": plots.components_figure(_samples(model, seed)),
+        "clusters.png": plots.cluster_matrix_figure(labels, clusters, model.num_clusters),
+        "reconstructions.png": plots.reconstructions_figure(
+            shown, found["reconstruction"][:_PICTURED]
+        ),
+        "interpolations.png": plots.interpolations_figure(model.interpolate(shown[:-1], shown[1:])),
+        "embedding.png": plots.embedding_figure(points, labels[some]),
+    }
+
+
+def _samples(model: AdversarialMixture, seed: int) -> np.ndarray:
+    """Returns samples of every component, `[K, n, *event_shape]`."""
+    size = (model.num_clusters, _PICTURED, model.latent_dim)
+    noise = np.random.default_rng(seed).standard_normal(size).astype("float32")
+    return np.stack([model.generate([k] * _PICTURED, noise[k]) for k in range(len(noise))])
