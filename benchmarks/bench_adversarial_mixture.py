@@ -1,6 +1,5 @@
 """The adversarial mixture: a training step against its convolutions, and the penalty's share."""
 
-import dataclasses
 import json
 from typing import NamedTuple
 
@@ -69,8 +68,8 @@ def run(changes=None, batch_size=100, rounds=5):
         batch_size: Images in a step.
         rounds: Of all steps.
     """
-    preset = dataclasses.replace(presets.get("amm-mnist"), **(changes or {}))
-    without_penalty = dataclasses.replace(preset, **_NO_PENALTY)
+    preset = presets.get("amm-mnist").changed(**(changes or {}))
+    without_penalty = preset.changed(**_NO_PENALTY)
     before = _measure.peak_megabytes()
     step = _step(preset, batch_size)
     step()

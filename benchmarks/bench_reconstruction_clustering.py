@@ -1,6 +1,5 @@
 """Reconstruction Clustering against a plain NumPy loop and against its matrix products alone."""
 
-import dataclasses
 import json
 import os
 import time
@@ -23,7 +22,7 @@ def run(num_images=1000, hidden_units=500, epochs=5, rounds=7, numpy_rounds=3):
     Raises:
         RuntimeError: If `predict` and the NumPy loop group differently.
     """
-    preset = dataclasses.replace(presets.get("rc-shapes"), hidden_units=hidden_units)
+    preset = presets.get("rc-shapes").changed(hidden_units=hidden_units)
     model = _trained(preset, num_images, epochs)
     images = draw_shapes(num_images, 3)
     agreement = _agreement(model, images)

@@ -1,6 +1,5 @@
 """Tagger: a training step against its matrix products, its growth, and an image's latency."""
 
-import dataclasses
 import json
 import pathlib
 import tempfile
@@ -47,7 +46,7 @@ def run(units=None, batch_size=100, rounds=5, sizes=None, growth_rounds=5, num_c
     Raises:
         RuntimeError: If one of the ways to run the network gives other masks than Keras.
     """
-    small = units or presets.get("tagger-shapes-cpu").units
+    small = units or presets.get("tagger-shapes-cpu").setting("units").value
     return [
         *_step_rows(units, batch_size, rounds),
         *(_slope(axis, values, small, growth_rounds) for axis, values in (sizes or SIZES).items()),
@@ -105,7 +104,7 @@ def _step_rows(units, batch_size, rounds):
 
 def _preset(name, units):
     preset = presets.get(name)
-    return dataclasses.replace(preset, units=units or preset.units)
+    return preset.changed(units=units) if units else preset
 
 
 def _step(model, batch_size, jit_compile=True):

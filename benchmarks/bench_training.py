@@ -1,9 +1,7 @@
 """Training of the denoising autoencoder in `fit` against the matrix products of its steps."""
 
-import dataclasses
 import json
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,9 +16,9 @@ def run(num_images=9000, hidden_units=500, epochs=5, rounds=5, num_draws=50):
 
     A step's products are two forward and three backward: nobody needs the input's gradient.
     """
-    preset = dataclasses.replace(presets.get("rc-shapes"), hidden_units=hidden_units)
+    preset = presets.get("rc-shapes").changed(hidden_units=hidden_units)
     random = np.random.default_rng(0)
-    images = (random.random((num_images, 28, 28, 1)) < 0.2).astype("uint8")
+    images = 255 * (random.random((num_images, 28, 28, 1)) < 0.2).astype("uint8")
     steps = len(images) // preset.batch_size
     times = _measure.interleaved(
         {
@@ -56,7 +54,7 @@ def _row(name, times, side, num_steps, **more):
 
 def _autoencoder(preset, jit_compile):
     model = preset.build((28, 28, 1)).autoencoder
-    model.compile(keras.optimizers.SGD(preset.learning_rate), jit_compile=jit_compile)
+    model.compile(preset.optimizer.make(), jit_compile=jit_compile)
     return model
 
 
@@ -73,13 +71,13 @@ def _fit_pipeline(preset, images, epochs, jit_compile):
 def _fit_numpy(preset, images, epochs):
     """Returns a function that trains as in a first try: an array, one step an execution."""
     model = _autoencoder(preset, jit_compile=True)
-    images = images.astype("float32")
+    images = images.astype("float32") / 255
     return lambda: model.fit(images, batch_size=preset.batch_size, epochs=epochs, verbose=0)
 
 
 def _matmuls(preset, steps, epochs):
     """Returns a function that does the matrix products of all steps, no more."""
-    pixels, hidden = 28 * 28, preset.hidden_units
+    pixels, hidden = 28 * 28, preset.setting("hidden_units").value
     batches = tf.random.normal([steps, preset.batch_size, pixels])
     weights = tf.random.normal([pixels, hidden]), tf.random.normal([hidden, pixels])
 
@@ -107,13 +105,14 @@ def _random_numbers(preset, num_draws, rounds):
     slow once XLA fuses the draw with what uses it.
     """
     images = tf.zeros([preset.batch_size, 28, 28, 1])
-    noise = SaltAndPepperNoise(preset.noise, seed=0)
+    probability = preset.setting("probability").value
+    noise = SaltAndPepperNoise(probability, seed=0)
 
     @tf.function(jit_compile=True)
     def automatic(seed):
         draw = tf.random.stateless_uniform(images.shape, seed)
-        salted = tf.where(draw < preset.noise / 2, 1.0, images)
-        return tf.where((draw >= preset.noise / 2) & (draw < preset.noise), 0.0, salted)
+        salted = tf.where(draw < probability / 2, 1.0, images)
+        return tf.where((draw >= probability / 2) & (draw < probability), 0.0, salted)
 
     philox = tf.function(lambda seed: noise.corrupt(images, seed), jit_compile=True)
     draws = [tf.constant([0, draw]) for draw in range(num_draws)]

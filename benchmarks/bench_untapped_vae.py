@@ -1,6 +1,5 @@
 """The untapped VAE: a training step against its matrix products, and what its variants cost."""
 
-import dataclasses
 import json
 
 import keras
@@ -25,7 +24,7 @@ def run(changes=None, batch_size=10_000, variants_batch_size=1000, rounds=5):
             memory.
         rounds: Of either.
     """
-    preset = dataclasses.replace(presets.get("untapped-mnist"), **(changes or {}))
+    preset = presets.get("untapped-mnist").changed(**(changes or {}))
     return [
         *_product_rows(preset, batch_size, rounds),
         *_variant_rows(preset, variants_batch_size, rounds),
@@ -71,8 +70,7 @@ def _variant_rows(preset, batch_size, rounds):
         "sum_and_marginal": {"reverse": "marginal", "marginalize": True},
     }
     sides = {
-        name: _step(dataclasses.replace(preset, **changes), batch_size)
-        for name, changes in settings.items()
+        name: _step(preset.changed(**changes), batch_size) for name, changes in settings.items()
     }
     times = _measure.interleaved(sides, rounds)
     return [
@@ -94,7 +92,8 @@ def _step(preset, batch_size, jit_compile=True):
 def _batch(preset, batch_size):
     random = np.random.default_rng(0)
     images = random.random((2, batch_size, *_EVENT_SHAPE)) < 0.2
-    seen, every = (random.integers(0, k, batch_size) for k in (preset.num_seen, preset.num_classes))
+    sizes = preset.task.num_seen, preset.task.num_classes
+    seen, every = (random.integers(0, k, batch_size) for k in sizes)
     return {
         "image": tf.constant(images[0], tf.float32),
         "label": tf.constant(seen, tf.int32),

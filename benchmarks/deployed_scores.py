@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 
-from tfbind import _console, data, export, metrics, serving, training
+from tfbind import _console, export, metrics, serving, training
 
 _BATCH = 100
 _SAME = 1e-4
@@ -26,9 +26,9 @@ def main(arguments=None):
     parser.add_argument("--images", type=int, default=500, help="test images (default: 500)")
     parser.add_argument("--data-dir", help="folder of TFDS data sets (default: TFDS' own)")
     options = parser.parse_args(arguments)
-    model, preset = training.load(options.run)
-    split = f"{preset.test_split}[:{options.images}]"
-    images, groups = data.load(preset.dataset, split, options.data_dir)
+    run = training.Run(options.run)
+    model = run.load()
+    images, _, groups = run.source(options.data_dir).test().take(slice(options.images))
     with tempfile.TemporaryDirectory() as folder:
         rows = list(_rows(model, images, groups, pathlib.Path(folder)))
     print(_console.table(("where", "AMI", "largest difference", "beyond", "size"), rows))

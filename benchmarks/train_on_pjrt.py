@@ -16,7 +16,6 @@ last weights. A `run` that was killed goes on from its last save.
 
 import argparse
 import csv
-import dataclasses
 import json
 import pathlib
 import time
@@ -33,13 +32,13 @@ _STATE = "state.npz"
 def lower(preset, directory, epochs=None, data_dir=None):
     """Makes the folder `directory` from the preset called `preset`."""
     from tfbind.export import export_train_step
-    from tfbind.training import presets, run
+    from tfbind.training import Run, presets
 
     preset = presets.get(preset)
-    preset = dataclasses.replace(preset, patience=None, max_epochs=epochs or preset.max_epochs)
-    run.claim(preset, directory)
-    training_data = preset.training_data(data_dir)
-    model = preset.build(training_data.event_shape)
+    preset = preset.changed(patience=None, max_epochs=epochs or preset.max_epochs)
+    run = Run(directory)
+    run.claim(preset)
+    training_data, model = _prepared(run, data_dir)
     dataset, steps = training_data.stream(0)
     batches = dataset.take(preset.max_epochs * steps).as_numpy_iterator()
     data, order = _table(batches, preset.max_epochs, steps)
@@ -47,7 +46,7 @@ def lower(preset, directory, epochs=None, data_dir=None):
     export_train_step(model, batch if "x" not in batch else batch["x"], directory / _PROGRAM)
     arrays = {f"data/{name}": _smaller(array) for name, array in data.items()}
     arrays |= {f"order/{name}": array for name, array in order.items()}
-    rates = _learning_rates(model, preset.callbacks(model, data_dir), preset.max_epochs)
+    rates = np.array([preset.learning_rate(epoch) for epoch in range(preset.max_epochs)], "float32")
     with _files.replacing(directory / _EPOCHS) as partial:
         np.savez_compressed(partial, learning_rate=rates, **arrays)
 
@@ -82,22 +81,12 @@ def _given_out(array):
     return array.astype("float32") / np.float32(255) if array.dtype == np.uint8 else array
 
 
-def _learning_rates(model, callbacks, epochs):
-    """Returns the learning rate of every epoch, which the preset's schedulers set."""
-    import keras
-
-    schedulers = [
-        callback
-        for callback in callbacks
-        if isinstance(callback, keras.callbacks.LearningRateScheduler)
-    ]
-    rates = []
-    for epoch in range(epochs):
-        for scheduler in schedulers:
-            scheduler.set_model(model)
-            scheduler.on_epoch_begin(epoch)
-        rates.append(float(model.optimizer.learning_rate))
-    return np.array(rates, "float32")
+def _prepared(run, data_dir):
+    """Returns the training data and the new model of a run's preset."""
+    preset = run.preset
+    examples = run.source(data_dir).training()
+    training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
+    return training_data, preset.build(training_data.event_shape)
 
 
 def run(directory, device=None, save_interval=60.0):
@@ -150,17 +139,16 @@ def _write_history(path, history):
 def restore(directory, data_dir=None):
     """Finishes the run folder as `tfbind train` does; what `run` did not train, it trains."""
     from tfbind.export import restore_variables
-    from tfbind.training import run
-    from tfbind.training.callbacks import Checkpoint
+    from tfbind.training import Run, train
+    from tfbind.training.checkpoint import Checkpoint
 
-    preset = run.read_preset(directory)
-    model = preset.build(preset.training_data(data_dir).event_shape)
+    _, model = _prepared(Run(directory), data_dir)
     restore_variables(model, directory / _PROGRAM, directory / _STATE)
     checkpoint = Checkpoint(directory, stopping=None)
     checkpoint.set_model(model)
     checkpoint.history = _history(directory)
     checkpoint.save(len(checkpoint.history))
-    run.train(preset, directory, data_dir)
+    train(Run(directory).preset, directory, data_dir)
 
 
 def main(arguments=None):

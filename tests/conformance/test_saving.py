@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tfbind.training.callbacks import Checkpoint, ResumableEarlyStopping
+from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 
 
 def assert_same_outputs(model, again, inputs):

@@ -27,7 +27,7 @@ def test_an_epoch_holds_every_batch_once_in_an_order_of_its_own():
     assert len({tuple(epoch[:, 0]) for epoch in epochs}) > 3
 
 
-def test_bytes_are_grey_levels():
+def test_bytes_in_batches_that_stay_are_grey_levels():
     dataset, _ = pipelines.epochs(np.array([[0], [51], [255]], "uint8"), 3, seed=0)
     (batch,) = dataset.take(1).as_numpy_iterator()
     np.testing.assert_array_equal(batch[:, 0], np.float32([0, 0.2, 1]))

@@ -24,7 +24,7 @@ def tfbind():
 @pytest.fixture(scope="module")
 def model(run):
     """The model of the finished run in the folder `run`."""
-    return training.load(run)[0]
+    return training.Run(run).load()
 
 
 @pytest.fixture(scope="module")

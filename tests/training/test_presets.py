@@ -1,13 +1,19 @@
-"""The settings of the paper, number by number, and that all presets can be built."""
+"""The settings of the papers, number by number, and that presets can be built."""
 
-import dataclasses
 import re
 
 import numpy as np
 import pytest
 
-from tfbind import data, training
-from tfbind.training import presets
+from tfbind import models
+from tfbind.training import Run, presets
+from tfbind.training import preset as preset_module
+
+
+def settings(preset, *names):
+    """Returns the values of settings, a tuple."""
+    return tuple(preset.setting(name).value for name in names)
+
 
 # Tables 1 and 2 of the paper; the learning rates are rounded as they are printed there.
 # dataset: (learning rate, hidden units, activation, noise, K, AMI)
@@ -40,24 +46,20 @@ ROWS += [(f"rc-{name.replace('_', '-')}-multi", name, "hard", row) for name, row
 @pytest.mark.parametrize(("name", "dataset", "assignment", "row"), ROWS, ids=lambda row: str(row))
 def test_settings_of_the_paper(name, dataset, assignment, row):
     preset = presets.get(name)
-    found = (
-        round(preset.learning_rate, 6),
-        preset.hidden_units,
-        preset.activation,
-        preset.noise,
-        preset.num_groups,
-        preset.paper_score,
-    )
-    assert found == row
-    assert preset.dataset == dataset
-    assert preset.assignment == assignment
-    assert preset.train_split == ("train_single" if assignment == "soft" else "train_multi")
-    assert preset.test_split == ("test" if dataset == "simple_superposition" else "test[:1000]")
+    names = ("hidden_units", "activation", "probability", "num_groups")
+    rate = round(preset.optimizer.learning_rate, 6)
+    assert (rate, *settings(preset, *names), preset.paper.score) == row
+    assert settings(preset, "dataset", "assignment") == (dataset, assignment)
+    task = preset.task
+    assert task.train_split == ("train_single" if assignment == "soft" else "train_multi")
+    assert task.test_split == ("test" if dataset == "simple_superposition" else "test[:1000]")
+    assert (task.validation, task.fixed_batches, task.binary_images) == (0.1, True, True)
     paper = {"batch_size": 100, "patience": 10, "max_epochs": 500, **DIFFERS.get(name, {})}
     assert {key: getattr(preset, key) for key in paper} == paper
-    assert (preset.num_iterations, preset.num_restarts) == (10, 1)
+    assert settings(preset, "num_iterations", "num_restarts") == (10, 1)
+    assert (preset.optimizer.method.name, preset.optimizer.schedule) == ("SGD", "constant")
     assert re.search(
-        r"arXiv:1511\.06418, Table " + ("1" if assignment == "soft" else "2"), preset.source
+        r"arXiv:1511\.06418, Table " + ("1" if assignment == "soft" else "2"), preset.paper.source
     )
 
 
@@ -65,13 +67,9 @@ def test_settings_of_the_paper(name, dataset, assignment, row):
 def test_restarts_change_the_inference_alone(dataset):
     name = f"rc-{dataset.replace('_', '-')}"
     paper, ours = presets.get(name), presets.get(f"{name}-restarts")
-    changed = {
-        field: getattr(ours, field)
-        for field in vars(ours)
-        if getattr(paper, field) != getattr(ours, field)
-    }
-    assert changed.keys() == {"name", "summary", "source", "num_iterations", "num_restarts"}
-    assert (ours.num_iterations, ours.num_restarts) == (30, 5)
+    assert settings(ours, "num_iterations", "num_restarts") == (30, 5)
+    about = {"name": name, "summary": paper.summary, "paper": paper.paper}
+    assert ours.changed(num_iterations=10, num_restarts=1, **about) == paper
 
 
 def test_names_are_unique_and_fit_a_command_line():
@@ -89,26 +87,35 @@ SHAPES |= {"shapes20": (20, 20, 1), "digits": (8, 8, 1)}
 def test_presets_are_described(name):
     preset = presets.get(name)
     assert preset.name == name
-    assert preset.summary and preset.source
-    assert preset.dataset in data.NAMES
+    assert preset.summary and preset.paper.source
+    assert preset.model.name in models.__all__
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_setting_is_an_argument(name):
+    parts = [presets.get(name).model, presets.get(name).optimizer.method]
+    for part in parts:
+        known = preset_module._parameters(preset_module._maker(part.name))
+        inner = {key for key, x in part.settings.items() if isinstance(x, preset_module.Part)}
+        assert part.settings.keys() - known.keys() <= inner & {"networks"}
+        parts += [part.settings[key] for key in inner]
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_a_run_folder_remembers_its_preset(name, tmp_path):
     preset = presets.get(name)
-    training.run.claim(preset, tmp_path)
-    assert training.run.read_preset(tmp_path) == preset
+    Run(tmp_path).claim(preset)
+    assert Run(tmp_path).preset == preset
 
 
 @pytest.mark.parametrize("name", [name for name in presets.names() if name.startswith("rc-")])
 def test_clustering_presets_can_be_built(name):
     preset = presets.get(name)
-    model = preset.build(SHAPES.get(preset.dataset, (28, 28, 1)))
+    model = preset.build(SHAPES.get(preset.task.dataset, (28, 28, 1)))
     assert model.compiled
-    assert model.num_groups == preset.num_groups
-    assert model.assignment == preset.assignment
-    assert model.optimizer.learning_rate == np.float32(preset.learning_rate)
-    assert model.autoencoder.corruption.probability == preset.noise
+    assert (model.num_groups, model.assignment) == settings(preset, "num_groups", "assignment")
+    assert model.optimizer.learning_rate == np.float32(preset.optimizer.learning_rate)
+    assert (model.autoencoder.corruption.probability,) == settings(preset, "probability")
 
 
 # Facts of the papers' code: units, noise, groups, iterations, Adam's step, epochs, z before.
@@ -128,64 +135,40 @@ TAGGER = {
 @pytest.mark.parametrize("name", TAGGER)
 def test_tagger_has_the_settings_of_the_paper(name):
     preset = presets.get(name)
-    found = (preset.units, preset.noise, preset.num_groups, preset.num_iterations)
-    found += (preset.learning_rate, preset.max_epochs, preset.initial_mean)
-    assert found == TAGGER[name]
-    assert (preset.batch_size, preset.normalization, preset.schedule) == (100, "batch", "constant")
+    names = ("units", "noise", "num_groups", "num_iterations", "learning_rate", "max_epochs")
+    assert settings(preset, *names, "initial_mean") == TAGGER[name]
+    assert settings(preset, "batch_size", "normalization", "schedule") == (100, "batch", "constant")
     binary = name == "tagger-shapes"
-    assert preset.likelihood == ("bernoulli" if binary else "gaussian")
-    assert preset.combinator == ("gauss" if binary else "gauss_stable_v")
+    assert settings(preset, "likelihood", "combinator", "binary_images") == (
+        ("bernoulli", "gauss", True) if binary else ("gaussian", "gauss_stable_v", False)
+    )
 
 
 @pytest.mark.parametrize("name", ["tagger-shapes-cpu", "tagger-tiny"])
 def test_small_tagger_presets_can_be_built(name):
     preset = presets.get(name)
-    model = preset.build(SHAPES[preset.dataset])
+    model = preset.build(SHAPES[preset.task.dataset])
     assert model.compiled
-    assert model.ladder.units == preset.units
-    assert model.inference_iterations == preset.inference_iterations
-
-
-def test_stage_2_starts_from_the_weights_of_stage_1_that_fit(tmp_path):
-    settings = {"dataset": "textured_mnist_2", "likelihood": "gaussian", "name": "made"}
-    stage_1 = dataclasses.replace(presets.get("tagger-tiny"), **settings, num_groups=4)
-    first = stage_1.build((6, 6, 1))
-    first.save(tmp_path / "model.keras")
-    stage_2 = dataclasses.replace(
-        presets.get("tagger-textured-mnist-2-labels-1000"),
-        units=(64, 32, 16, 11),
-        normalization="layer",
-        initial_run=str(tmp_path),
+    assert (model.ladder.units, model.inference_iterations) == settings(
+        preset, "units", "inference_iterations"
     )
-    second = stage_2.build((6, 6, 1))
-    old = {weight.name: weight.numpy() for weight in first.trainable_variables}
-    new = {weight.name: weight.numpy() for weight in second.trainable_variables}
-    same = {name for name in new if name in old and np.array_equal(new[name], old[name])}
-    assert {"hidden_kernel", "encoder_kernel_1", "encoder_kernel_2", "decoder_kernel_1"} <= same
-    assert {"encoder_kernel_3", "decoder_kernel_2"} <= new.keys() - old.keys()
 
 
-def test_stage_2_needs_stage_1():
-    sentence = "`initial_run` must be the run folder of stage 1. Received: initial_run="
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        presets.get("tagger-textured-mnist-2-labels-1000").build((28, 28, 1))
-
-
-# The paper's denoising weights from the input to the top, its noise, and the error in percent.
+# The paper's denoising weights from the input to the top, its noise, and the error.
 LADDER = {
-    "ladder-mnist-100": (100, (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3,) * 7, 1.06),
-    "ladder-mnist-1000": (1000, (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3, *(0.2,) * 6), 0.84),
-    "ladder-mnist-all": (None, (1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01), (0.3,) * 7, 0.57),
-    "gamma-mnist-100": (100, (0, 0, 0, 0, 0, 0, 0.5), (0.3,) * 7, 3.06),
+    "ladder-mnist-100": (100, (1000, 10, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3,) * 7, 0.0106),
+    "ladder-mnist-1000": (1000, (2000, 20, 0.1, 0.1, 0.1, 0.1, 0.1), (0.3, *(0.2,) * 6), 0.0084),
+    "ladder-mnist-all": (None, (1000, 1, 0.01, 0.01, 0.01, 0.01, 0.01), (0.3,) * 7, 0.0057),
+    "gamma-mnist-100": (100, (0, 0, 0, 0, 0, 0, 0.5), (0.3,) * 7, 0.0306),
 }
 
 
 @pytest.mark.parametrize("name", LADDER)
 def test_ladder_has_the_settings_of_the_paper(name):
     preset = presets.get(name)
-    found = (preset.num_labels, preset.denoising_weights, preset.noise, preset.paper_score)
-    assert found == LADDER[name]
-    assert (preset.learning_rate, preset.batch_size, preset.max_epochs) == (0.002, 100, 150)
+    found = settings(preset, "num_labels", "denoising_weights", "noise")
+    assert (*found, preset.paper.score) == LADDER[name]
+    assert settings(preset, "learning_rate", "batch_size", "max_epochs") == (0.002, 100, 150)
     model = preset.build((28, 28, 1))
     assert model.ladder.units == (784, 1000, 500, 250, 250, 250, 10)
     assert model.ladder.decoder_kernels.keys() == (
@@ -194,41 +177,54 @@ def test_ladder_has_the_settings_of_the_paper(name):
 
 
 def test_the_learning_rate_of_the_ladder_falls_to_zero_over_the_last_third():
-    schedule, *_ = presets.get("ladder-mnist-100").callbacks(model=None)
-    rates = [schedule.schedule(epoch) for epoch in (0, 100, 101, 125, 149)]
+    preset = presets.get("ladder-mnist-100")
+    rates = [preset.learning_rate(epoch) for epoch in (0, 100, 101, 125, 149)]
     np.testing.assert_allclose(rates[:2], 0.002)
     np.testing.assert_allclose(rates[3], 0.002 * (25 / 150) / 0.33)
     np.testing.assert_allclose(rates[4], 0.002 * (1 / 150) / 0.33)
 
 
-def test_a_preset_gives_the_same_model_every_time():
-    first, again = (presets.get("rc-tiny").build((8, 8, 1)) for _ in range(2))
-    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(first.default_start, again.default_start)
-    assert first.autoencoder.corruption.seed == again.autoencoder.corruption.seed
-    other = dataclasses.replace(presets.get("rc-tiny"), seed=2).build((8, 8, 1))
-    assert (first.get_weights()[0] != other.get_weights()[0]).any()
+# facts D.2: clusters, dimensions, weight of the penalty, dropout, and the error.
+MIXTURE = {
+    "amm-mnist": (10, 64, 10.0, 0.2, 0.0286),
+    "amm-svhn": (18, 32, 0.01, 0.0, None),
+    "samm-svhn": (10, 64, 0.01, 0.0, 0.0702),
+    "samm-svhn-learned": (10, 64, 0.01, 0.0, 0.0643),
+}
+MEANS = {"amm-svhn": "grid_means", "samm-svhn": "corner_means"}
 
 
-def test_presets_are_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        presets.get("rc-tiny").seed = 3
+@pytest.mark.parametrize("name", MIXTURE)
+def test_the_mixture_has_the_settings_of_the_paper(name):
+    preset = presets.get(name)
+    found = settings(preset, "num_clusters", "latent_dim", "gradient_penalty", "dropout")
+    assert (*found, preset.paper.score) == MIXTURE[name]
+    assert settings(preset, "learning_rate", "beta_1") == (2e-4, 0.5)
+    prior = preset.model.settings.get("prior")
+    assert (prior and prior.name) == MEANS.get(name)
+    if name.startswith("samm"):
+        assert preset.task.num_labels == 1000
+        (counts,) = settings(preset, "class_probabilities")
+        assert sum(counts) == 73257  # the images of SVHN's training set
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"dataset": "faces"}, "`dataset` must be one of 'simple_superposition', 'shapes',"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be a number in (0, inf). Received:"),
-        ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: batch_size=0."),
-        ({"noise": 1.5}, "`noise` must be a number in [0, 1]. Received: noise=1.5."),
-        ({"num_groups": 1}, "`num_groups` must be an integer >= 2. Received: num_groups=1."),
-    ],
-)
-def test_bad_settings(change, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        dataclasses.replace(presets.get("rc-tiny"), **change)
+# facts: the networks, the data and the training of the paper's section 4.
+@pytest.mark.parametrize("name, reverse, score", [("untapped", "bound", 2.07), ("m2", False, 2.30)])
+def test_untapped_has_the_settings_of_the_paper(name, reverse, score):
+    preset = presets.get(f"{name}-mnist")
+    assert (*settings(preset, "reverse"), preset.paper.score) == (reverse, score)
+    found = settings(preset, "train_split", "num_seen", "num_unlabeled", "binary_images")
+    assert found == ("train+test", 5, 20_000, True)
+    assert settings(preset, "learning_rate", "batch_size", "max_epochs") == (0.01, 10_000, 150)
+    model = preset.build((28, 28, 1))
+    shapes = {tuple(weight.shape) for weight in model.trainable_variables if weight.ndim == 2}
+    assert shapes == {
+        *((784, 50), (50, 50), (50, 10)),
+        *((794, 10), (10, 10), (10, 2)),
+        *((12, 250), (250, 500), (500, 784)),
+    }
+    assert (model.label_weight, model.reconstruction_weight) == (10.0, 0.1)
+    assert (model.latent_range, model.temperature, model.marginalize) == ((-1.5, 1.5), 1.0, False)
 
 
 @pytest.mark.parametrize(
@@ -239,30 +235,3 @@ def test_unknown_preset(name, hint):
     sentence = f"`preset` must be the name of a preset. Received: preset={name!r}. {hint}"
     with pytest.raises(ValueError, match=re.escape(sentence)):
         presets.get(name)
-
-
-def test_score_by_hand():
-    """The mean over starts and images of scikit-learn's AMI, on a model that is not trained."""
-    import sklearn.metrics
-
-    preset = dataclasses.replace(presets.get("rc-tiny"), num_iterations=2)
-    model = preset.build((8, 8, 1))
-    random = np.random.default_rng(0)
-    images = random.integers(0, 2, (5, 8, 8, 1)).astype("float32")
-    groups = random.integers(0, 3, (5, 8, 8)).astype("int32")
-    scores = preset.score(model, images, groups, num_starts=2)
-    expected = []
-    for start in (1, 2):
-        assignments = model(
-            {
-                "image": images,
-                "initial_assignments": model.initial_assignments(5, preset.seed + 1000 * start),
-            }
-        )["assignments"].numpy()
-        expected += [
-            sklearn.metrics.adjusted_mutual_info_score(
-                true[true > 0], found.argmax(axis=0)[true > 0], average_method="max"
-            )
-            for true, found in zip(groups, assignments, strict=True)
-        ]
-    assert scores["ami"] == pytest.approx(np.mean(expected), abs=1e-5)

@@ -1,7 +1,5 @@
 """A run, killed wherever one likes, ends at the weights of a run that was left alone."""
 
-import csv
-import dataclasses
 import functools
 import json
 import os
@@ -16,11 +14,10 @@ import numpy as np
 import pytest
 
 from tfbind import data, training
-from tfbind.training import callbacks, presets, run
+from tfbind.training import Run, checkpoint, presets, run
 
 # Early stopping ends it; the 14 training images make 7 batches of 2.
-PRESET = dataclasses.replace(
-    presets.get("rc-tiny"),
+PRESET = presets.get("rc-tiny").changed(
     hidden_units=12,
     num_iterations=1,
     batch_size=2,
@@ -29,7 +26,7 @@ PRESET = dataclasses.replace(
     seed=3,
 )
 # The limit of epochs ends it.
-LIMITED = dataclasses.replace(PRESET, max_epochs=3, patience=99)
+LIMITED = PRESET.changed(max_epochs=3, patience=99)
 
 
 class Killed(BaseException):
@@ -50,16 +47,14 @@ def straight(tmp_path_factory, data_dir):
 
 
 def history_of(folder):
-    """Returns the rows of `history.csv` without their times."""
-    with open(folder / "history.csv", newline="") as file:
-        return [{key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)]
+    """Returns the rows of the history without their times."""
+    return [{key: row[key] for key in row if key != "seconds"} for row in Run(folder).history]
 
 
 def assert_same_run(folder, expected):
     """Asserts that two finished runs have the same weights and history, to the bit."""
-    model, preset = training.load(folder)
-    straight, straight_preset = training.load(expected)
-    assert preset == straight_preset
+    assert Run(folder).preset == Run(expected).preset
+    model, straight = Run(folder).load(), Run(expected).load()
     for one, other in zip(model.get_weights(), straight.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert history_of(folder) == history_of(expected)
@@ -74,15 +69,15 @@ def assert_same_run(folder, expected):
 def test_the_presets_of_this_file_end_as_they_should(straight):
     num_epochs = len(history_of(straight(PRESET)))
     assert 4 < num_epochs < PRESET.max_epochs
-    notes = json.loads((straight(PRESET) / "metrics.json").read_text())
+    notes = Run(straight(PRESET)).metrics
     assert notes["epochs"] == num_epochs == notes["best_epoch"] + PRESET.patience
     assert len(history_of(straight(LIMITED))) == LIMITED.max_epochs
 
 
 def test_the_best_weights_are_kept(straight):
     rows = history_of(straight(PRESET))
-    notes = json.loads((straight(PRESET) / "metrics.json").read_text())
-    losses = [float(row["val_loss"]) for row in rows]
+    notes = Run(straight(PRESET)).metrics
+    losses = [row["val_loss"] for row in rows]
     assert notes["val_loss"] == min(losses)
     assert notes["best_epoch"] == 1 + losses.index(min(losses))
 
@@ -90,7 +85,7 @@ def test_the_best_weights_are_kept(straight):
 def kill_in_epoch(epoch_to_kill):
     """Returns a `Checkpoint` that dies when the batches of an epoch are done, before its end."""
 
-    class KilledInEpoch(callbacks.Checkpoint):
+    class KilledInEpoch(checkpoint.Checkpoint):
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch = epoch
 
@@ -106,10 +101,10 @@ def test_killed_in_an_epoch(interval, from_epoch, straight, data_dir, tmp_path, 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run, "Checkpoint", kill_in_epoch(3))
-        training.train(PRESET, folder, data_dir, interval, verbose=0)
+        training.train(PRESET, folder, data_dir, checkpoint_interval=interval, verbose=0)
     expected = [] if from_epoch is None else [f"checkpoint-{from_epoch:05d}"]
     assert sorted(path.name for path in folder.iterdir()) == [*expected, "preset.json"]
-    training.train(PRESET, folder, data_dir, interval, verbose=0)
+    training.train(PRESET, folder, data_dir, checkpoint_interval=interval, verbose=0)
     assert_same_run(folder, straight(PRESET))
 
 
@@ -122,15 +117,15 @@ def test_killed_twice_and_while_it_writes_a_checkpoint(straight, data_dir, tmp_p
         os.replace(source, target)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(callbacks.os, "rename", rename)
-        training.train(PRESET, folder, data_dir, 0.0, verbose=0)
+        patch.setattr(checkpoint.os, "rename", rename)
+        training.train(PRESET, folder, data_dir, checkpoint_interval=0.0, verbose=0)
     names = {path.name for path in folder.iterdir()}
     assert names == {"checkpoint-00002", "checkpoint-00003.partial", "preset.json"}
     (folder / "checkpoint-00003.partial" / "model.keras").write_bytes(b"half")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run, "Checkpoint", kill_in_epoch(3))
-        training.train(PRESET, folder, data_dir, 0.0, verbose=0)
-    training.train(PRESET, folder, data_dir, 0.0, verbose=0)
+        training.train(PRESET, folder, data_dir, checkpoint_interval=0.0, verbose=0)
+    training.train(PRESET, folder, data_dir, checkpoint_interval=0.0, verbose=0)
     assert_same_run(folder, straight(PRESET))
 
 
@@ -149,11 +144,11 @@ def test_killed_after_the_last_epoch(preset, file, straight, data_dir, tmp_path,
         replace(source, target)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run.os, "replace", killing_replace)
-        training.train(preset, folder, data_dir, 0.0, verbose=0)
+        patch.setattr(os, "replace", killing_replace)
+        training.train(preset, folder, data_dir, checkpoint_interval=0.0, verbose=0)
     with pytest.raises(ValueError, match="which is half written; run `tfbind train rc-tiny --run"):
-        training.load(folder)
-    training.train(preset, folder, data_dir, 0.0, verbose=0)
+        Run(folder).load()
+    training.train(preset, folder, data_dir, checkpoint_interval=0.0, verbose=0)
     assert_same_run(folder, straight(preset))
 
 
@@ -164,7 +159,7 @@ def test_killed_before_it_began(straight, data_dir, tmp_path, monkeypatch):
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run.os, "replace", replace)
+        patch.setattr(os, "replace", replace)
         training.train(LIMITED, tmp_path / "run", data_dir, verbose=0)
     # An exception cleans up behind itself, a signal does not.
     (tmp_path / "run" / ".partial-preset.json").write_text("{")
@@ -174,16 +169,17 @@ def test_killed_before_it_began(straight, data_dir, tmp_path, monkeypatch):
 
 def test_killed_by_a_signal(data_dir, tmp_path):
     """A process of its own, killed by the kernel in the middle of whatever it did."""
-    preset = dataclasses.replace(PRESET, max_epochs=40, patience=99)
+    preset = PRESET.changed(max_epochs=40, patience=99)
     script = (
-        "import dataclasses, sys\n"
+        "import json, sys\n"
         "from tfbind import training\n"
-        "preset = training.presets.get('rc-tiny')\n"
-        f"preset = type(preset)(**{dataclasses.asdict(preset)!r})\n"
-        f"training.train(preset, sys.argv[1], {str(data_dir)!r}, 0.0, verbose=0)\n"
+        "preset = training.Preset.from_json(json.loads(sys.argv[2]))\n"
+        f"training.train(preset, sys.argv[1], {str(data_dir)!r}, checkpoint_interval=0.0, "
+        "verbose=0)\n"
     )
     folder = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", script, folder])
+    described = json.dumps(preset.to_json())
+    process = subprocess.Popen([sys.executable, "-c", script, folder, described])
     try:
         while not list(folder.glob("checkpoint-0000[5-9]")) and process.poll() is None:
             time.sleep(0.01)
@@ -201,16 +197,16 @@ def test_a_finished_run_returns_at_once(straight, monkeypatch):
 
     monkeypatch.setattr(data, "load", load)
     model = training.train(PRESET, straight(PRESET), verbose=0)
-    expected = training.load(straight(PRESET))[0]
+    expected = Run(straight(PRESET)).load()
     for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_evaluate_notes_the_scores(straight, data_dir):
     folder = straight(LIMITED)
-    before = json.loads((folder / "metrics.json").read_text())
+    before = Run(folder).metrics
     scores = training.evaluate(folder, data_dir, num_starts=2)
-    notes = json.loads((folder / "metrics.json").read_text())
+    notes = Run(folder).metrics
     assert notes.pop("test") == scores
     assert (scores["num_images"], scores["num_starts"]) == (120, 2)
     before.pop("test", None)
@@ -244,7 +240,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
 def test_no_run_there(tmp_path):
     sentence = "`run` must be a run folder made by `tfbind train`. Received: "
     with raises(f"{sentence}{str(tmp_path)!r}, which has no preset.json."):
-        training.load(tmp_path)
+        Run(tmp_path).load()
     with raises(f"{sentence}{str(tmp_path / 'gone')!r}, which does not exist."):
         training.evaluate(tmp_path / "gone")
 
@@ -266,14 +262,39 @@ def test_damaged_model(copied, damage):
     else:
         path.write_bytes({"cut": content[:-500], "emptied": b"", "overwritten": b"?"}[damage])
     with raises(f"{str(path)!r} must be a Keras model. Received: a damaged file ("):
-        training.load(copied)
+        Run(copied).load()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "{}", '{"kind": "Preset"}', '{"kind": "Nothing"}', "[]", "null"]
+    "text",
+    [
+        *("", "{", "{}", "[]", "null", '{"given": null}'),
+        '{"given": null, "task": {"kind": "Nothing"}}',
+    ],
 )
 def test_damaged_preset(copied, text):
     path = copied / "preset.json"
     path.write_text(text)
     with raises(f"{str(path)!r} must describe a preset. Received: "):
-        training.load(copied)
+        Run(copied).load()
+
+
+def test_a_run_is_its_folder(straight):
+    folder = Run(straight(LIMITED))
+    assert Run(folder).path == pathlib.Path(folder) == straight(LIMITED)
+    assert folder.is_finished and folder.given is None
+    assert not Run("nowhere").is_finished
+    assert repr(Run("nowhere")) == "Run('nowhere')"
+
+
+def test_early_stopping_needs_images_that_validate(data_dir, tmp_path):
+    preset = PRESET.changed(validation=0.0)
+    with raises("`patience` must be None where no images validate. Received: patience=2."):
+        training.train(preset, tmp_path / "run", data_dir, verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_written_before_model_and_data_are_there(tmp_path, data_dir):
+    with raises("`num_groups` must be an integer >= 2."):
+        training.train(PRESET.changed(num_groups=1), tmp_path / "run", data_dir, verbose=0)
+    assert not (tmp_path / "run").exists()

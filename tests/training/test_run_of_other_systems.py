@@ -1,11 +1,9 @@
-"""What a run does for any system: dict batches, two optimisers, a schedule, no early stopping.
+"""What a run does for any task and model: dict batches, a schedule, callbacks, calibration.
 
-The stand-in classifies points by two linear parts, each with an optimiser of its own.
+The stand-in classifies points by a linear part, and finds their mean by another.
 """
 
-import csv
 import dataclasses
-import json
 
 import keras
 import numpy as np
@@ -15,7 +13,8 @@ import tensorflow as tf
 from tfbind import training
 from tfbind.data import pipelines
 from tfbind.models._base import EventModel
-from tfbind.training import callbacks, presets
+from tfbind.training import Optimizer, Paper, Part, Preset, Run, _stopgaps, tasks
+from tfbind.training.checkpoint import Checkpoint
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.standard_normal((24, 2)).astype("float32")
@@ -27,7 +26,6 @@ NUM_EPOCHS = 5
 class TwoParts(EventModel):
     """Classifies points by one part, and finds their mean by the other."""
 
-    OPTIMIZERS = ("optimizer", "second_optimizer")
     num_classes = 2
 
     def __init__(self, event_shape, **kwargs):
@@ -38,36 +36,25 @@ class TwoParts(EventModel):
         self.scale = self.add_weight(shape=(), trainable=False, initializer="ones", name="scale")
         self.built = True
 
-    def compile(self, optimizer, second_optimizer, **kwargs):
-        super().compile(optimizer, **kwargs)
-        self.second_optimizer = second_optimizer
-        optimizer.build(self.classifier.trainable_variables)
-        second_optimizer.build([self.center])
-
-    def get_compile_config(self):
-        names = {name: getattr(self, name) for name in self.OPTIMIZERS}
-        return {name: keras.saving.serialize_keras_object(each) for name, each in names.items()}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     def call(self, inputs):
         points = inputs["image"] if isinstance(inputs, dict) else inputs
         return {"probabilities": tf.nn.softmax(self.scale * self.classifier(points))}
 
     def train_step(self, x):
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             loss = tf.reduce_mean(
                 keras.losses.sparse_categorical_crossentropy(
                     x["label"], self.classifier(x["image"]), from_logits=True
                 )
             )
-            distance = tf.reduce_mean(tf.abs(x["unlabeled_image"] - self.center))
-        first, second = self.classifier.trainable_variables, [self.center]
-        self.optimizer.apply(tape.gradient(loss, first), first)
-        self.second_optimizer.apply(tape.gradient(distance, second), second)
-        self._loss_tracker.update_state(loss + distance)
+            loss += tf.reduce_mean(tf.abs(x["unlabeled_image"] - self.center))
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        self._loss_tracker.update_state(loss)
         return self.get_metrics_result()
+
+    def calibrate(self, dataset):
+        self.scale.assign(sum(len(batch["unlabeled_image"]) for batch in dataset))
 
 
 class Noting(keras.callbacks.Callback):
@@ -79,99 +66,88 @@ class Noting(keras.callbacks.Callback):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TwoPartsPreset(presets.Preset):
-    units: tuple = (3, (4, 5))
+class Halves(tasks.Task):
+    """Which half of the plane a point is in, told of a few."""
 
-    def training_data(self, data_dir=None):
-        return presets.TrainingData(
+    METRIC = "error"
+
+    shapes: tuple = (3, (4, 5))
+
+    def load(self, split, data_dir=None, dtype="float32"):
+        return tasks.Examples(POINTS, LABELS)
+
+    def training_data(self, examples, batch_size, seed):
+        points, labels, _ = examples
+        return tasks.TrainingData(
             event_shape=(2,),
             stream=lambda initial_epoch: pipelines.semi_supervised_epochs(
-                POINTS[:5], LABELS[:5], POINTS, self.batch_size, self.seed, initial_epoch
+                points[:5], labels[:5], points, batch_size, seed, initial_epoch
             ),
         )
 
-    def build(self, event_shape):
-        keras.utils.set_random_seed(self.seed)
-        model = TwoParts(event_shape)
-        schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, 4 * NUM_EPOCHS)
-        second = keras.optimizers.SGD(self.learning_rate, momentum=0.9)
-        model.compile(keras.optimizers.Adam(schedule), second_optimizer=second)
-        return model
-
-    def callbacks(self, model, data_dir=None):
+    def callbacks(self, model, watched, seed):
         return (Noting(),)
 
-    def finish(self, model, training_data):
-        dataset, steps = training_data.stream(0)
-        model.scale.assign(steps * len(next(iter(dataset))["unlabeled_image"]))
-
-    def evaluate(self, model, data_dir=None, num_starts=5, verbose=0):
-        found = model.predict(POINTS, verbose=0)["probabilities"].argmax(axis=1)
-        return {"error": float(np.mean(found != LABELS)), "num_starts": num_starts}
+    def score(self, model, examples, *, seed, num_starts=5, verbose=0):
+        found = model.predict(examples.image, verbose=0)["probabilities"].argmax(axis=1)
+        return {"error": float(np.mean(found != examples.label)), "num_starts": num_starts}
 
 
-PRESET = TwoPartsPreset(
+PRESET = Preset(
     name="two-parts",
     summary="for tests",
-    dataset="simple_superposition",
-    train_split="train",
-    learning_rate=0.1,
+    model=Part("tfbind-tests>TwoParts"),
+    task=Halves(dataset="simple_superposition"),
+    optimizer=Optimizer(learning_rate=0.1, schedule="cosine"),
     batch_size=6,
     max_epochs=NUM_EPOCHS,
-    metric="error",
-    source="made for tests",
+    paper=Paper(source="made for tests"),
 )
 
 
 @pytest.fixture(autouse=True)
-def known(monkeypatch):
-    monkeypatch.setattr(presets, "TwoPartsPreset", TwoPartsPreset, raising=False)
+def calibrated(monkeypatch):
+    monkeypatch.setattr(_stopgaps, "needs_calibration", lambda model: True)
 
 
 @pytest.fixture
 def finished(tmp_path):
-    return training.train(PRESET, tmp_path / "run", verbose=0), tmp_path / "run"
-
-
-def rows_of(folder):
-    with open(folder / "history.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    return training.train(PRESET, tmp_path / "run", verbose=0), Run(tmp_path / "run")
 
 
 def test_without_patience_the_last_weights_are_kept(finished):
-    model, folder = finished
-    notes = json.loads((folder / "metrics.json").read_text())
-    rows = rows_of(folder)
-    assert notes["epochs"] == len(rows) == NUM_EPOCHS
-    assert notes["loss"] == float(rows[-1]["loss"])
-    assert not notes.keys() & {"best_epoch", "val_loss"}
-    assert int(model.optimizer.iterations) == int(model.second_optimizer.iterations) == 20
-    for one, other in zip(model.get_weights(), training.load(folder)[0].get_weights(), strict=True):
+    model, run = finished
+    assert run.metrics["epochs"] == len(run.history) == NUM_EPOCHS
+    assert run.metrics["loss"] == run.history[-1]["loss"]
+    assert not run.metrics.keys() & {"best_epoch", "val_loss"}
+    assert int(model.optimizer.iterations) == 20
+    for one, other in zip(model.get_weights(), run.load().get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_the_preset_finishes_is_saved(finished):
-    assert float(training.load(finished[1])[0].scale) == len(POINTS)
+def test_it_is_calibrated_on_one_epoch(finished):
+    assert float(finished[1].load().scale) == len(POINTS)
 
 
 def test_what_its_callbacks_log_is_in_the_history(finished):
-    model, folder = finished
-    norms = [row["norm"] for row in rows_of(folder)]
-    assert [norm != "" for norm in norms] == [False, True, False, True, False]
+    norms = [row["norm"] for row in finished[1].history]
+    assert [norm is not None for norm in norms] == [False, True, False, True, False]
+    rates = [row["learning_rate"] for row in finished[1].history]
+    np.testing.assert_allclose(rates, [PRESET.learning_rate(epoch) for epoch in range(5)])
 
 
 def test_settings_come_back_as_they_were(finished):
-    model, folder = finished
-    assert training.load(folder)[1] == PRESET
-    again = training.train(PRESET, folder, verbose=0)
+    model, run = finished
+    assert run.preset == PRESET
+    again = training.train(PRESET, run, verbose=0)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
-def test_evaluate_notes_what_the_preset_finds(finished):
+def test_evaluate_notes_what_the_task_finds(finished):
     scores = training.evaluate(finished[1], num_starts=3)
     assert scores["num_starts"] == 3
     assert scores["error"] < 0.5
-    assert json.loads((finished[1] / "metrics.json").read_text())["test"] == scores
+    assert finished[1].metrics["test"] == scores
 
 
 class Killed(BaseException):
@@ -186,26 +162,22 @@ def test_a_killed_run_ends_at_the_same_weights(epoch, finished, tmp_path, monkey
                 raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(TwoPartsPreset, "callbacks", lambda *arguments: (Noting(), Kill()))
+        patch.setattr(Halves, "callbacks", lambda *arguments: (Noting(), Kill()))
         training.train(PRESET, tmp_path / "killed", checkpoint_interval=0.0, verbose=0)
     assert (tmp_path / "killed" / f"checkpoint-{epoch:05d}").exists()
     resumed = training.train(PRESET, tmp_path / "killed", verbose=0)
-    mine, theirs = (
-        each.weights + each.optimizer.variables + each.second_optimizer.variables
-        for each in (resumed, finished[0])
-    )
+    mine, theirs = (each.weights + each.optimizer.variables for each in (resumed, finished[0]))
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
-    losses = [[row["loss"] for row in rows_of(tmp_path / name)] for name in ("killed", "run")]
+    losses = [[row["loss"] for row in Run(tmp_path / name).history] for name in ("killed", "run")]
     assert losses[0] == losses[1]
 
 
 def test_a_training_that_diverged(tmp_path):
-    preset = dataclasses.replace(PRESET, learning_rate=1e38)
     with pytest.raises(
         ValueError, match=r"'two-parts' must have a finite loss. Received: (nan|inf) "
     ):
-        training.train(preset, tmp_path / "run", verbose=0)
+        training.train(PRESET.changed(learning_rate=1e38), tmp_path / "run", verbose=0)
 
 
 def test_the_progress_line_shows_the_loss(tmp_path, capsys):
@@ -214,20 +186,65 @@ def test_the_progress_line_shows_the_loss(tmp_path, capsys):
     assert " loss " in text and "val_loss" not in text
 
 
-def test_patience_is_checked():
-    with pytest.raises(
-        ValueError, match="`patience` must be an integer >= 1. Received: patience=0"
-    ):
-        dataclasses.replace(PRESET, patience=0)
-
-
 def test_a_checkpoint_without_early_stopping_holds_no_best_weights(tmp_path):
     model = PRESET.build((2,))
-    dataset, steps = PRESET.training_data().stream(0)
-    checkpoint = callbacks.Checkpoint(tmp_path, None, interval=0.0)
+    examples = PRESET.task.load("train")
+    dataset, steps = PRESET.task.training_data(examples, 6, seed=1).stream(0)
+    checkpoint = Checkpoint(tmp_path, None, interval=0.0)
     arguments = {"steps_per_epoch": steps, "shuffle": False, "verbose": 0}
     model.fit(dataset, epochs=2, callbacks=[checkpoint], **arguments)
     assert {path.name for path in (tmp_path / "checkpoint-00002").iterdir()} == {
         "model.keras",
         "state.json",
     }
+
+
+# Data that the caller gives.
+
+MORE = RANDOM.standard_normal((12, 2)).astype("float32")
+OF_MORE = (MORE[:, 0] > 0).astype("int32")
+
+
+@pytest.fixture
+def given(tmp_path):
+    training.train(PRESET, tmp_path / "given", images=MORE, labels=OF_MORE, verbose=0)
+    return Run(tmp_path / "given")
+
+
+def test_a_run_remembers_that_its_data_was_given(given):
+    assert given.given["shape"] == [12, 2]
+    assert float(given.load().scale) == 12
+    model = training.train(PRESET, given, images=MORE, labels=OF_MORE, verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], given.load().get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"images": MORE}, {"images": MORE + 1, "labels": OF_MORE}],
+    ids=["none", "no labels", "others"],
+)
+def test_other_data_than_it_began_with_is_refused(data, given):
+    with pytest.raises(ValueError, match="must be those that the run began with. Received: others"):
+        training.train(PRESET, given, verbose=0, **data)
+
+
+def test_data_for_a_run_of_the_task_s_own_is_refused(finished):
+    with pytest.raises(ValueError, match="must be those that the run began with"):
+        training.train(PRESET, finished[1], images=MORE, labels=OF_MORE, verbose=0)
+
+
+def test_given_data_is_scored(given):
+    with pytest.raises(ValueError, match="`images` must be given for .*, whose training images"):
+        training.evaluate(given)
+    with pytest.raises(ValueError, match="`images` must be given for "):
+        training.figures(given)
+    scores = training.evaluate(given, images=MORE, labels=1 - OF_MORE)
+    right = training.evaluate(given, images=MORE, labels=OF_MORE)
+    assert scores["error"] == pytest.approx(1 - right["error"])
+    assert "test" not in given.metrics
+
+
+def test_given_images_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="`images` must be finite"):
+        training.train(PRESET, tmp_path / "run", images=MORE * np.nan, labels=OF_MORE, verbose=0)
+    assert not (tmp_path / "run").exists()

@@ -1,10 +1,8 @@
 """The random search: its ranges, its order, and going on where it was."""
 
-import dataclasses
-
 import pytest
 
-from tfbind import data, training
+from tfbind import training
 from tfbind.training import presets
 from tfbind.training import search as searching
 
@@ -16,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName).*:Deprec
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    base = dataclasses.replace(presets.get("rc-tiny"), max_epochs=5)
+    base = presets.get("rc-tiny").changed(max_epochs=5)
     folders = tmp_path_factory.mktemp("search"), tmp_path_factory.mktemp("tfds")
     return base, folders, searching.search(base, folders[0], TRIALS, folders[1], seed=4)
 
@@ -27,20 +25,22 @@ def test_best_first_and_within_the_ranges_of_the_paper(found):
     assert len(trials) == TRIALS
     assert scores == sorted(scores, reverse=True)
     for preset, _ in trials:
-        assert searching.LEARNING_RATE[0] <= preset.learning_rate <= searching.LEARNING_RATE[1]
-        assert preset.noise in searching.NOISE
-        assert preset.hidden_units in searching.HIDDEN_UNITS
-        assert preset.activation in searching.ACTIVATIONS
-        assert (preset.dataset, preset.num_groups) == (base.dataset, base.num_groups)
+        rate, units, activation, noise = (preset.setting(x).value for x in searching.SETTINGS)
+        assert searching.LEARNING_RATE[0] <= rate <= searching.LEARNING_RATE[1]
+        assert noise in searching.NOISE
+        assert units in searching.HIDDEN_UNITS
+        assert activation in searching.ACTIVATIONS
+        assert preset.task == base.task
+        assert preset.setting("num_groups") == base.setting("num_groups")
 
 
 def test_the_score_is_that_of_the_run_it_left(found):
     _, (directory, data_dir), trials = found
     preset, score = trials[0]
-    images, groups = data.load(preset.dataset, "test", data_dir)
-    runs = [training.load(path.parent) for path in directory.glob("*/runs/*/metrics.json")]
-    (model,) = (model for model, found_preset in runs if found_preset == preset)
-    assert preset.score(model, images, groups, num_starts=1)["ami"] == pytest.approx(score)
+    runs = [training.Run(path.parent) for path in directory.glob("*/runs/*/metrics.json")]
+    (run,) = (run for run in runs if run.preset == preset)
+    found = training.evaluate(run, data_dir, num_starts=1, split="test")
+    assert found["ami"] == pytest.approx(score)
 
 
 def test_a_finished_search_is_not_done_again(found, monkeypatch):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfbind.training import callbacks
+from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 
 LOSSES = [5.0, 4.0, 4.5, 3.0, 3.5, 2.5, 2.9, 2.6, 2.8, 1.0]
 PATIENCE = 3
@@ -17,7 +17,7 @@ BEST_EPOCH = 5
 
 def stop_early(first, last, memory=None, best_weights=None):
     """Runs early stopping over epochs first..last-1; epoch e ends with the weights [e]."""
-    stopping = callbacks.ResumableEarlyStopping(
+    stopping = ResumableEarlyStopping(
         monitor="val_loss", patience=PATIENCE, mode="min", restore_best_weights=True
     )
     if memory is not None:
@@ -57,10 +57,8 @@ def model():
 
 def fit(model, directory, epochs, interval=0.0, patience=99):
     """Trains to `epochs`, from a checkpoint in `directory` if there is one."""
-    stopping = callbacks.ResumableEarlyStopping(
-        monitor="loss", patience=patience, restore_best_weights=True
-    )
-    checkpoint = callbacks.Checkpoint(directory, stopping, interval)
+    stopping = ResumableEarlyStopping(monitor="loss", patience=patience, restore_best_weights=True)
+    checkpoint = Checkpoint(directory, stopping, interval)
     initial_epoch = checkpoint.restore(model)
     x = np.arange(8, dtype="float32").reshape(4, 2)
     model.fit(
@@ -78,15 +76,10 @@ def fit(model, directory, epochs, interval=0.0, patience=99):
 def test_there_is_one_checkpoint_and_it_is_the_newest(model, tmp_path):
     (tmp_path / "checkpoint-00002.partial").mkdir()  # a run was killed while it wrote this one
     (tmp_path / "checkpoint-00002.partial" / "model.keras").write_bytes(b"half")
-    assert callbacks.Checkpoint(tmp_path, None).restore(model) == 0
+    assert Checkpoint(tmp_path, None).restore(model) == 0
     fit(model, tmp_path, epochs=3)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00003"]
-    assert (
-        callbacks.Checkpoint(tmp_path, callbacks.ResumableEarlyStopping(monitor="loss")).restore(
-            model
-        )
-        == 3
-    )
+    assert Checkpoint(tmp_path, ResumableEarlyStopping(monitor="loss")).restore(model) == 3
 
 
 def test_of_two_checkpoints_the_newest_is_restored(model, tmp_path):
@@ -94,8 +87,8 @@ def test_of_two_checkpoints_the_newest_is_restored(model, tmp_path):
     (tmp_path / "checkpoint-00001").rename(tmp_path / "aside")
     fit(model, tmp_path, epochs=2)
     (tmp_path / "aside").rename(tmp_path / "checkpoint-00001")
-    stopping = callbacks.ResumableEarlyStopping(monitor="loss")
-    assert callbacks.Checkpoint(tmp_path, stopping).restore(model) == 2
+    stopping = ResumableEarlyStopping(monitor="loss")
+    assert Checkpoint(tmp_path, stopping).restore(model) == 2
 
 
 def test_momentum_is_restored_too(model, tmp_path):

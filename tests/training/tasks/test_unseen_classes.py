@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind.training import unseen_classes
+from tfbind.training.tasks import unseen_classes
 
 IMAGES = np.arange(40.0)[:, None]
 LABELS = np.arange(40) % 4
