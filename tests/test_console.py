@@ -17,7 +17,7 @@ from tfbind import _console, training
         ("None", (int, type(None)), None),
         ("False", (bool,), False),
         ("100,50", (tuple,), (100, 50)),
-        ("5", (str,), "5"),
+        ("1", (str,), "1"),
         ("b=c", (str,), "b=c"),
         ("False", (str,), False),  # for settings such as `reverse`; the model judges
         ("he_normal", (type(None),), "he_normal"),

@@ -103,7 +103,7 @@ def read_value(name: str, text: str, kinds: tuple[type, ...]) -> Any:
     if type(value) in kinds or kinds == (type(None),):
         return value
     if str in kinds:
-        return value if value in (True, False) else text
+        return value if type(value) is bool else text
     what = " or ".join(_KINDS.get(kind, "made in Python") for kind in kinds)
     raise ValueError(f"`--set {name}` must be {what}. Received: {name}={text!r}.")
 

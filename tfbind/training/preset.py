@@ -76,8 +76,8 @@ class Part:
 
 def _maker(name: str) -> Callable:
     for module in _MODULES:
-        if name in vars(module):
-            return vars(module)[name]
+        if (found := getattr(module, name, None)) is not None:
+            return found
     found = keras.saving.get_registered_object(name)
     if found is None:
         raise ValueError(
