@@ -8,7 +8,9 @@ from tfbind.metrics._adjusted_mutual_information import (
 )
 from tfbind.metrics._adjusted_rand_index import AdjustedRandIndex as AdjustedRandIndex
 from tfbind.metrics._adjusted_rand_index import adjusted_rand_index as adjusted_rand_index
+from tfbind.metrics._cluster_usage import ClusterUsage as ClusterUsage
 from tfbind.metrics._clustering_accuracy import ClusteringAccuracy as ClusteringAccuracy
+from tfbind.metrics._clustering_accuracy import Purity as Purity
 from tfbind.metrics._clustering_accuracy import clustering_accuracy as clustering_accuracy
 from tfbind.metrics._clustering_accuracy import purity as purity
 from tfbind.metrics._confidence import Confidence as Confidence
@@ -17,8 +19,10 @@ from tfbind.metrics._set_error import set_error as set_error
 __all__ = [
     "AdjustedMutualInformation",
     "AdjustedRandIndex",
+    "ClusterUsage",
     "ClusteringAccuracy",
     "Confidence",
+    "Purity",
     "adjusted_mutual_information",
     "adjusted_rand_index",
     "clustering_accuracy",

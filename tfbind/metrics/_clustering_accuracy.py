@@ -59,8 +59,7 @@ def purity(labels_true, labels_pred):
         Manning, Raghavan, Schuetze. Introduction to Information Retrieval. Cambridge University
         Press, 2008. Section 16.3.
     """
-    table = _table(labels_true, labels_pred)
-    return float(table.max(axis=0).sum() / table.sum())
+    return _majority_fraction(_table(labels_true, labels_pred))
 
 
 def _table(labels_true, labels_pred):
@@ -87,6 +86,10 @@ def _table(labels_true, labels_pred):
 def _matched_fraction(table):
     rows, columns = scipy.optimize.linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / table.sum())
+
+
+def _majority_fraction(table):
+    return float(table.max(axis=0).sum() / table.sum())
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -165,8 +168,31 @@ class ClusteringAccuracy(keras.metrics.Metric):
         table = self.table.value.numpy()
         if np.isnan(table).any():
             return tf.constant(float("nan"))
-        return tf.constant(_matched_fraction(table) if table.any() else 0.0)
+        return tf.constant(self.fraction(table) if table.any() else 0.0)
+
+    def fraction(self, table):
+        """Returns the fraction of examples that count as right, of float `[classes, clusters]`."""
+        return _matched_fraction(table)
 
     def get_config(self):
         own = {"num_classes": self.num_classes, "num_clusters": self.num_clusters}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("tfbind")
+class Purity(ClusteringAccuracy):
+    """As `ClusteringAccuracy`, but a cluster stands for its most frequent class; see `purity`.
+
+    Example:
+
+    >>> metric = tfbind.metrics.Purity(num_classes=2, num_clusters=3)
+    >>> metric.update_state([0, 0, 1, 1], np.eye(3)[[2, 2, 1, 1]])
+    >>> float(metric.result())
+    1.0
+    """
+
+    def __init__(self, num_classes, num_clusters, *, name="purity", dtype=None):
+        super().__init__(num_classes, num_clusters, name=name, dtype=dtype)
+
+    def fraction(self, table):
+        return _majority_fraction(table)
