@@ -19,6 +19,7 @@ PACKAGES = {
     "tfbind.layers": "tfbind/layers",
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",
+    "tfbind.plots": "tfbind/plots",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.export": "export",

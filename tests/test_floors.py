@@ -14,7 +14,8 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     ("_files", "_validation", "seeds"),
-    ("data", "metrics", "plots"),
+    ("data", "metrics"),
+    ("plots",),
     ("distributions", "layers", "losses"),
     ("models",),
     ("training",),

@@ -8,6 +8,8 @@ from tfbind.metrics._adjusted_mutual_information import (
 )
 from tfbind.metrics._adjusted_rand_index import AdjustedRandIndex as AdjustedRandIndex
 from tfbind.metrics._adjusted_rand_index import adjusted_rand_index as adjusted_rand_index
+from tfbind.metrics._class_table import best_matching as best_matching
+from tfbind.metrics._class_table import class_table as class_table
 from tfbind.metrics._cluster_usage import ClusterUsage as ClusterUsage
 from tfbind.metrics._clustering_accuracy import ClusteringAccuracy as ClusteringAccuracy
 from tfbind.metrics._clustering_accuracy import Purity as Purity
@@ -25,6 +27,8 @@ __all__ = [
     "Purity",
     "adjusted_mutual_information",
     "adjusted_rand_index",
+    "best_matching",
+    "class_table",
     "clustering_accuracy",
     "purity",
     "set_error",

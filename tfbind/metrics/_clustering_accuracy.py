@@ -1,9 +1,9 @@
 import keras
 import numpy as np
-import scipy.optimize
 import tensorflow as tf
 
 from tfbind._validation import check_integer
+from tfbind.metrics._class_table import best_matching, class_table
 
 
 def clustering_accuracy(labels_true, labels_pred):
@@ -32,7 +32,7 @@ def clustering_accuracy(labels_true, labels_pred):
         Xie, Girshick, Farhadi. Unsupervised Deep Embedding for Clustering Analysis. ICML, 2016.
         https://arxiv.org/abs/1511.06335, equation 10.
     """
-    return _matched_fraction(_table(labels_true, labels_pred))
+    return _matched_fraction(class_table(labels_true, labels_pred)[-1])
 
 
 def purity(labels_true, labels_pred):
@@ -59,33 +59,11 @@ def purity(labels_true, labels_pred):
         Manning, Raghavan, Schuetze. Introduction to Information Retrieval. Cambridge University
         Press, 2008. Section 16.3.
     """
-    return _majority_fraction(_table(labels_true, labels_pred))
-
-
-def _table(labels_true, labels_pred):
-    """Returns the counts of classes in rows and clusters in columns."""
-    labels_true, labels_pred = np.asarray(labels_true), np.asarray(labels_pred)
-    for name, labels in (("labels_true", labels_true), ("labels_pred", labels_pred)):
-        if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"`{name}` must be a vector of at least one integer. "
-                f"Received: shape {labels.shape}, dtype {labels.dtype}."
-            )
-    if labels_true.shape != labels_pred.shape:
-        raise ValueError(
-            "`labels_true` and `labels_pred` must have the same length. "
-            f"Received: {len(labels_true)} and {len(labels_pred)}."
-        )
-    classes, rows = np.unique(labels_true, return_inverse=True)
-    clusters, columns = np.unique(labels_pred, return_inverse=True)
-    table = np.zeros((len(classes), len(clusters)))
-    np.add.at(table, (rows, columns), 1)
-    return table
+    return _majority_fraction(class_table(labels_true, labels_pred)[2])
 
 
 def _matched_fraction(table):
-    rows, columns = scipy.optimize.linear_sum_assignment(table, maximize=True)
-    return float(table[rows, columns].sum() / table.sum())
+    return float(table[best_matching(table)].sum() / table.sum())
 
 
 def _majority_fraction(table):
