@@ -185,7 +185,8 @@ class BaseModel(keras.Model):
             for name, weight in weights.items()
             if weight and name in terms
         ]
-        return tf.add_n([*means, *(tf.cast(added, tf.float32) for added in self.losses)])
+        added = [tf.cast(loss, tf.float32) for loss in self.losses]
+        return tf.add_n([*means, *added] or [tf.zeros([])])
 
     def _logs(
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
@@ -304,7 +305,7 @@ class BaseModel(keras.Model):
                     "`validation_split` must be 0 where there are several streams of examples. "
                     f"Received: validation_split={validation_split}; give validation_data."
                 )
-            batch_size, shuffle = None, False
+            batch_size = None
         with _batch.one_sentence():
             return super().fit(
                 feed,
@@ -314,7 +315,7 @@ class BaseModel(keras.Model):
                 callbacks=self._with_own(callbacks, data),
                 validation_split=validation_split,
                 validation_data=validation_data,
-                shuffle=shuffle,
+                shuffle=shuffle and _batch.holds_arrays(feed),  # datasets shuffle themselves
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch or steps,
                 validation_steps=validation_steps,

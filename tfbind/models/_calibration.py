@@ -10,7 +10,7 @@ from tfbind import seeds
 from tfbind.models import _batch
 from tfbind.models._base import BaseModel
 
-_MOST_BATCHES = 100
+_OF_ENDLESS = 100  # batches that count where there is no last one
 
 
 class CalibratedModel(BaseModel):
@@ -21,10 +21,13 @@ class CalibratedModel(BaseModel):
 
     Attributes:
         calibrated_on: The key of a batch whose images count; `image` where there is none.
+        most_batches: How many batches count, the first ones; None for all, or 100 of those of an
+            endless dataset.
     """
 
     needs_calibration = True
     calibrated_on = "image"
+    most_batches: int | None = None
 
     def reset_statistics(self) -> None:
         """Forgets the population statistics."""
@@ -38,7 +41,7 @@ class CalibratedModel(BaseModel):
         """Sets the population statistics to the averages over the batches of clean images.
 
         Args:
-            x: What `fit` takes. The first 100 batches count.
+            x: What `fit` takes.
             batch_size: Integer, for arrays.
         """
         self.reset_statistics()
@@ -52,7 +55,8 @@ class CalibratedModel(BaseModel):
             x = _batch.check_arrays(_batch.as_dict(x), fields)
             x = {"image": x.get(self.calibrated_on, x["image"])}
             x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
-        for batch in x.take(_MOST_BATCHES):
+        endless = x.cardinality() == tf.data.INFINITE_CARDINALITY
+        for batch in x.take(self.most_batches or (_OF_ENDLESS if endless else -1)):
             batch = _batch.as_dict(keras.utils.unpack_x_y_sample_weight(batch)[0])
             yield batch.get(self.calibrated_on, batch["image"])
 
