@@ -196,7 +196,7 @@ BAD_VALUES = {
     "nan": ({"image": X["image"] * np.nan}, "`images` must lie in [0.0, 1.0]. Received: values fr"),
     "label": ({"label": X["label"] + 3}, "`label` must hold integers from 0 to 3. Received: value"),
     "negative": ({"label": X["label"] - 1}, "`label` must hold integers from 0 to 3. Received: v"),
-    "weight": ({"sample_weight": -np.ones(7, "float32")}, "`sample_weight` must lie in [0.0, None"),
+    "weight": ({"sample_weight": -np.ones(7, "float32")}, "`sample_weight` must lie in [0.0, inf]"),
 }
 
 

@@ -5,6 +5,7 @@ from tfbind.layers.bit_flip_noise import BitFlipNoise
 from tfbind.layers.ladder import Ladder
 from tfbind.layers.mlp import mlp
 from tfbind.layers.random_affine import RandomAffine
+from tfbind.layers.row_labels import RowLabels
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
 from tfbind.layers.standardization import Standardization
 
@@ -13,6 +14,7 @@ __all__ = [
     "BitFlipNoise",
     "Ladder",
     "RandomAffine",
+    "RowLabels",
     "SaltAndPepperNoise",
     "Standardization",
     "mlp",

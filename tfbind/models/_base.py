@@ -101,7 +101,7 @@ class BaseModel(keras.Model):
         """Returns what a batch may hold, in `fit` or elsewhere."""
         return {
             "image": Field("images", self.event_shape, False, *self.value_range),
-            "sample_weight": Field("sample_weight", (), False, 0.0),
+            "sample_weight": Field("sample_weight", (), False, 0.0, np.inf),
         }
 
     def check_training_keys(self, keys: Mapping) -> None:
@@ -417,6 +417,13 @@ class BaseModel(keras.Model):
         write_saved_model(self.serving_endpoints(), filepath)
         if verbose:
             print(f"Saved artifact at '{filepath}'.")
+
+    def restore_from(self, other: keras.Model) -> None:
+        """Takes over the weights, and the state of the optimiser, of a model of the same kind."""
+        self.set_weights(other.get_weights())
+        theirs = other.optimizer.variables
+        for mine, value in zip(self.optimizer.variables, theirs, strict=True):
+            mine.assign(value)
 
     # Checks.
 

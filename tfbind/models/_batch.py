@@ -293,7 +293,10 @@ def holds_arrays(data: Any) -> bool:
 
 
 def keys_of(data: Any) -> Mapping:
-    """Returns what has the keys of checked data: the dict itself, or a dataset's specification."""
+    """Returns what has the keys of checked data: the dict itself, or a dataset's specification.
+
+    What Keras draws from a generator shows in the first step only.
+    """
     return data.element_spec if isinstance(data, tf.data.Dataset) else data
 
 
