@@ -68,8 +68,7 @@ def export_train_step(model, batch, folder):
         "logs": _describe_logs(traced.structured_outputs),
         "variables": _describe_variables(model, variables, traced, program),
         "learning_rates": [
-            _find(variables, getattr(optimizer, "learning_rate", None))
-            for optimizer in _optimizers(model)
+            _find(variables, optimizer.learning_rate) for optimizer in _optimizers(model)
         ],
     }
     with _layout.written_at_once(folder.parent) as temporary:
@@ -113,19 +112,20 @@ def _variables(model):
     """Returns all that a step may change, in an order that the same model always has."""
     if not model.compiled:
         raise ValueError("`model` must be compiled. Received: a model without an optimizer.")
-    optimizers = _optimizers(model)
-    for optimizer in optimizers:
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
     return [
         *model.variables,
-        *(variable for optimizer in optimizers for variable in optimizer.variables),
+        *(variable for optimizer in _optimizers(model) for variable in optimizer.variables),
         *model.metrics_variables,
     ]
 
 
 def _optimizers(model):
-    return [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    """Returns the optimisers of a model, one for each of its players, built."""
+    optimizers = [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    for optimizer in optimizers:
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    return optimizers
 
 
 def _find(variables, wanted):

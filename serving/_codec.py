@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from tfbind.export._runner import dtype_name
 from tfbind.serving import _wire
-from tfbind.serving._tensors import dtype_name
 
 # dtype -> (name in the DataType enum, field of the values where they are not packed as bytes)
 _DTYPES = {

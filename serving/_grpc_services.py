@@ -12,18 +12,19 @@ from tensorflow_serving.apis import (
 )
 
 from tfbind.serving import _wire
-from tfbind.serving._served_model import NotFoundError
+from tfbind.serving._served_model import NotFoundError, choose_signature, signature_def_map
 
 _HEALTH_SERVICES = ("", "ModelService", "PredictionService")
 
 
 def status_of(served, name, number=None):
     """Returns the `GetModelStatusResponse` for one version, or for all, latest first."""
-    number, _ = (None, served.find(name)) if number is None else served.find(name, number)
+    latest, _ = served.find(name, number)
+    numbers = sorted(served.versions, reverse=True) if number is None else [latest]
     response = get_model_status_pb2.GetModelStatusResponse()
-    for version in sorted(served.versions if number is None else [number], reverse=True):
+    for number in numbers:
         status = response.model_version_status.add(
-            version=version, state=get_model_status_pb2.ModelVersionStatus.AVAILABLE
+            version=number, state=get_model_status_pb2.ModelVersionStatus.AVAILABLE
         )
         status.status.error_code = 0
     return response
@@ -42,19 +43,20 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return _answer(context, self._metadata, request)
 
     def _predict(self, request):
-        number, version = self._served.find(*_spec(request))
-        signature_name = request.model_spec.signature_name or "serving_default"
+        number, runner = self._served.find(*_spec(request))
+        signature_name = choose_signature(runner, request.model_spec.signature_name)
+        wanted = _wanted_outputs(runner, signature_name, request.output_filter)
         inputs = {name: _to_array(name, proto) for name, proto in request.inputs.items()}
-        outputs = version.predict(signature_name, inputs, request.output_filter)
+        outputs = runner(signature_name, inputs)
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, request, number)
         response.model_spec.signature_name = signature_name
-        for name, array in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(array))
+        for name in wanted:
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
         return response
 
     def _metadata(self, request):
-        number, version = self._served.find(*_spec(request))
+        number, runner = self._served.find(*_spec(request))
         if list(request.metadata_field) != ["signature_def"]:
             raise ValueError(
                 "`metadata_field` must be ['signature_def']. "
@@ -62,7 +64,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         _fill_spec(response.model_spec, request, number)
-        response.metadata["signature_def"].Pack(version.signature_def_map)
+        response.metadata["signature_def"].Pack(signature_def_map(runner))
         return response
 
 
@@ -127,6 +129,17 @@ def _spec(request):
 def _fill_spec(spec, request, number):
     spec.name = request.model_spec.name
     spec.version.value = number
+
+
+def _wanted_outputs(runner, signature_name, output_filter):
+    known = runner.signatures[signature_name]["outputs"]
+    wanted = list(output_filter) or list(known)
+    if len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
+        raise ValueError(
+            f"`output_filter` must name outputs of signature {signature_name!r} once each, "
+            f"from {', '.join(map(repr, known))}. Received: {', '.join(map(repr, wanted))}."
+        )
+    return wanted
 
 
 def _to_array(name, proto):

@@ -7,7 +7,12 @@ import urllib.parse
 
 from tfbind.serving._grpc_services import status_of
 from tfbind.serving._json import decode, encode, is_base64
-from tfbind.serving._served_model import NotFoundError, to_json
+from tfbind.serving._served_model import (
+    NotFoundError,
+    choose_signature,
+    signature_def_map,
+    to_json,
+)
 
 _PATH = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>:predict|/metadata)?"
@@ -37,11 +42,11 @@ def read_request(body):
     name = request.get("signature_name", "")
     if not isinstance(name, str):
         raise ValueError(f"`signature_name` must be text. Received: signature_name={name!r}.")
-    return {**request, "signature_name": name or "serving_default"}
+    return {**request, "signature_name": name}
 
 
-def read_inputs(request, signature):
-    """Returns the arrays of a request by input name; raises ValueError.
+def read_inputs(request, known):
+    """Returns the arrays of a request by name, for the `known` inputs of its signature.
 
     Unknown and missing names are left for the model to refuse.
     """
@@ -49,16 +54,15 @@ def read_inputs(request, signature):
         _rows_to_columns(request["instances"]) if "instances" in request else request["inputs"]
     )
     if not isinstance(columns, dict) or is_base64(columns):
-        if len(signature.inputs) != 1:
+        if len(known) != 1:
             raise ValueError(
                 "The inputs must be given by name, "
-                f"{', '.join(map(repr, signature.inputs))}, as there are several. "
+                f"{', '.join(map(repr, known))}, as there are several. "
                 "Received: values without names."
             )
-        columns = dict.fromkeys(signature.inputs, columns)
-    known = signature.inputs
+        columns = dict.fromkeys(known, columns)
     return {
-        name: decode(name, value, known[name].dtype) if name in known else None
+        name: decode(name, value, known[name]["dtype"]) if name in known else None
         for name, value in columns.items()
     }
 
@@ -159,17 +163,17 @@ class RestHandler(http.server.BaseHTTPRequestHandler):
         return to_json(status_of(self.server.served, model, number))
 
     def _predict(self, model, number, body):
-        _, version = self.server.served.find(model, number)
+        _, runner = self.server.served.find(model, number)
         request = read_request(body)
-        name = request["signature_name"]
-        outputs = version.predict(name, read_inputs(request, version.signature(name)))
+        name = choose_signature(runner, request["signature_name"])
+        outputs = runner(name, read_inputs(request, runner.signatures[name]["inputs"]))
         return write_outputs(outputs, len(request["instances"]) if "instances" in request else None)
 
     def _metadata(self, model, number):
-        number, version = self.server.served.find(model, number)
+        number, runner = self.server.served.find(model, number)
         return {
             "model_spec": {"name": model, "signature_name": "", "version": str(number)},
-            "metadata": {"signature_def": to_json(version.signature_def_map)},
+            "metadata": {"signature_def": to_json(signature_def_map(runner))},
         }
 
     def _write(self, code, document):

@@ -4,12 +4,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfbind.export._runner import dtype_name
+
 # TensorFlow's names in lower case, but for these.
 _DTYPE_NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}
 
 
 class ServingError(ValueError):
     """A server refused a request, did not answer, or did not answer in time."""
+
+
+def late(address, timeout):
+    """Returns the sentence about a server that did not answer in time."""
+    return f"{address} did not answer within {timeout:g} seconds; pass a larger `timeout`."
+
+
+def unreachable(address, reason):
+    """Returns the sentence about a server that is not there."""
+    return f"No server answers at {address} ({reason}); is it running?"
 
 
 class TensorInfo(NamedTuple):
@@ -58,11 +70,6 @@ def _parse_shape(shape):
         return None
     sizes = [int(dim.get("size", 0)) for dim in shape.get("dim", [])]
     return tuple(None if size < 0 else size for size in sizes)
-
-
-def dtype_name(array):
-    """Returns the dtype of an array under TensorFlow's name: "string" for bytes and str."""
-    return "string" if array.dtype.kind in "OSU" else array.dtype.name
 
 
 def as_arrays(inputs):

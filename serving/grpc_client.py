@@ -4,9 +4,7 @@ from google.protobuf import json_format
 from tfbind._validation import check_integer, check_number
 from tfbind.serving import _wire
 from tfbind.serving._codec import decode_tensor, encode_tensor
-from tfbind.serving._tensors import ServingError, as_arrays, parse_signatures
-
-_UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+from tfbind.serving._tensors import ServingError, as_arrays, late, parse_signatures, unreachable
 
 
 class GrpcClient:
@@ -47,7 +45,7 @@ class GrpcClient:
         self._spec = {"name": model}
         if version is not None:
             self._spec["version"] = {"value": check_integer("version", version, 0)}
-        self._channel = grpc.insecure_channel(target, options=_UNLIMITED)
+        self._channel = grpc.insecure_channel(target, options=_wire.UNLIMITED)
 
     def predict(self, inputs, signature="serving_default"):
         """Returns the outputs of a signature, a dict from name to array.
@@ -108,10 +106,7 @@ class GrpcClient:
 
     def _message(self, error):
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return (
-                f"{self.target} did not answer within {self.timeout:g} seconds; "
-                "pass a larger `timeout`."
-            )
+            return late(self.target, self.timeout)
         if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return f"No server answers at {self.target} ({error.details()}); is it running?"
+            return unreachable(self.target, error.details())
         return error.details() or f"{self.target} answered {error.code().name}."

@@ -7,10 +7,9 @@ import signal
 import subprocess
 import threading
 
-from tfbind.serving._layout import check_ports, find_versions, model_name
+from tfbind.serving._layout import HOST, check_ports, find_versions, model_name
 
 _EXECUTABLE = "tensorflow_model_server"
-_HOST = "127.0.0.1"
 
 
 def serve(directory, port=8500, rest_port=8501, name=None):
@@ -33,10 +32,10 @@ def serve(directory, port=8500, rest_port=8501, name=None):
     """
     latest = max(find_versions(directory))
     name = model_name(directory, name)
-    check_ports(_HOST, port, rest_port)
+    check_ports(port, rest_port)
     with contextlib.suppress(KeyboardInterrupt), _sigterm_as_interrupt():
         if shutil.which(_EXECUTABLE):
-            _announce(_EXECUTABLE, name, latest, f"http://{_HOST}:{rest_port}", f"{_HOST}:{port}")
+            _announce(_EXECUTABLE, name, latest, f"http://{HOST}:{rest_port}", f"{HOST}:{port}")
             _run(server_command(directory, port, rest_port, name))
         else:
             _run_reference(directory, port, rest_port, name)
@@ -71,7 +70,7 @@ def _run(command):
 def _run_reference(directory, port, rest_port, name):
     from tfbind.serving import ReferenceServer  # loads TensorFlow
 
-    with ReferenceServer(directory, port, rest_port, _HOST, name) as server:
+    with ReferenceServer(directory, port, rest_port, name) as server:
         what = "reference server: for tests and local use, not production"
         _announce(what, name, server.versions[-1], server.url, server.target)
         server.wait()

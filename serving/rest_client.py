@@ -6,7 +6,7 @@ import urllib.request
 
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.serving._json import decode, encode
-from tfbind.serving._tensors import ServingError, as_arrays, parse_signatures
+from tfbind.serving._tensors import ServingError, as_arrays, late, parse_signatures, unreachable
 
 
 class RestClient:
@@ -110,13 +110,10 @@ class RestClient:
         return document[name]
 
     def _silence(self, error):
-        reason = getattr(error, "reason", error)
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
-            return (
-                f"{self.url} did not answer within {self.timeout:g} seconds; "
-                "pass a larger `timeout`."
-            )
-        return f"No server answers at {self.url} ({reason}); is it running?"
+            return late(self.url, self.timeout)
+        return unreachable(self.url, reason)
 
 
 def _server_message(error):
