@@ -53,6 +53,7 @@ EXTRAS["dev"] = [
     "build",
     "dill",  # the test cases of tensorflow-datasets import it
     "ipykernel",
+    "mypy",
     "nbclient",
     "nbformat",
     "pytest",

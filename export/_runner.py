@@ -1,11 +1,19 @@
 """What the runners of both kinds of artifact share: checks of a request."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from tfbind._validation import check_choice, check_shape
 
+# Name -> "inputs" and "outputs" -> name -> "shape" and "dtype".
+Signatures = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
-def check_inputs(signatures, signature, inputs):
+
+def check_inputs(
+    signatures: Signatures, signature: str, inputs: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     """Returns the inputs of a call as arrays, or raises ValueError if they do not fit.
 
     Args:
@@ -43,12 +51,12 @@ def _check_input(name, array, shape, dtype):
         check_shape(name, array.shape, shape)
 
 
-def dtype_name(array):
+def dtype_name(array: np.ndarray) -> str:
     """Returns the dtype of an array under TensorFlow's name: "string" for bytes and str."""
     return "string" if array.dtype.kind in "OSU" else array.dtype.name
 
 
-def first_line(error):
+def first_line(error: Exception) -> str:
     """Returns what an error of TensorFlow says, without the traces that follow."""
     text = str(error).strip().removeprefix("Graph execution error:")  # a session's first line
     return text.strip().split("\n")[0].rstrip(".")

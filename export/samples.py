@@ -1,9 +1,11 @@
 """Made-up inputs for an endpoint, drawn from the ranges on its card."""
 
+from typing import Any
+
 import numpy as np
 
 
-def sample_inputs(endpoint, batch_size):
+def sample_inputs(endpoint: dict[str, Any], batch_size: int) -> dict[str, np.ndarray]:
     """Draws a batch of inputs for one endpoint of a card, the same at every call.
 
     Use it to try an artifact, or to fill a request, when there is no data at hand.

@@ -1,4 +1,9 @@
+import os
+from collections.abc import Mapping
+
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfbind.export import _layout, _runner
 
@@ -38,7 +43,7 @@ class SavedModelRunner:
     (2, 500)
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         folder = _layout.find_saved_model(path)
         # Without a GPU, whose matmuls (TF32) are rougher than what the checks tolerate.
         config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
@@ -61,7 +66,7 @@ class SavedModelRunner:
             if not name.startswith("__")  # TensorFlow's own
         }
 
-    def __call__(self, signature, inputs):
+    def __call__(self, signature: str, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
         inputs = _runner.check_inputs(self.signatures, signature, inputs)
         definition = self.signature_defs[signature]
         try:
@@ -74,7 +79,7 @@ class SavedModelRunner:
                 f"The model cannot run on these inputs: {_runner.first_line(error)}."
             ) from error
 
-    def close(self):
+    def close(self) -> None:
         """Frees the memory that the weights take."""
         self._session.close()
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
@@ -15,7 +16,9 @@ _ALIAS = re.compile(r"parameter_number = (\d+) : i64\}, output_index = array<i64
 _COUNTER = re.compile(r"_\d+(?=/|_|$)")
 
 
-def export_train_step(model, batch, folder):
+def export_train_step(
+    model: keras.Model, batch: np.ndarray | dict[str, np.ndarray], folder: str | os.PathLike
+) -> str:
     """Writes the training step that `fit` runs, optimiser included, as one StableHLO program.
 
     `TrainStepRunner` trains with it on any accelerator whose runtime speaks PJRT, without
@@ -81,7 +84,9 @@ def export_train_step(model, batch, folder):
     return str(folder)
 
 
-def restore_variables(model, folder, path):
+def restore_variables(
+    model: keras.Model, folder: str | os.PathLike, path: str | os.PathLike
+) -> None:
     """Brings what a `TrainStepRunner` saved back into Keras: weights, optimisers and metrics.
 
     Args:
@@ -155,7 +160,9 @@ def _describe_variables(model, variables, traced, program):
             f"Received: {[traced.captured_inputs[i] for i in captured.values()]}."
         )
     arguments = [None if number is None else num_inputs + number for number in arguments]
-    outputs = {int(argument): int(output) for argument, output in _ALIAS.findall(program)}
+    outputs: dict[int | None, int] = {
+        int(argument): int(output) for argument, output in _ALIAS.findall(program)
+    }
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
         {

@@ -1,7 +1,9 @@
 import os
 import pathlib
 import re
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,7 +18,9 @@ from tfbind.export.tflite_runner import TFLiteRunner, load_interpreter
 _NUM_BATCHES = 4
 
 
-def export_tflite(model, path, quantize="none", batch_size=1):
+def export_tflite(
+    model: keras.Model, path: str | os.PathLike, quantize: str = "none", batch_size: int = 1
+) -> dict[str, Any]:
     """Writes a model's endpoints as one TFLite file, runs it, and tells how far off it is.
 
     Use it for phones, browsers and microcontrollers; `export_saved_model` is for servers. Each
@@ -107,7 +111,7 @@ def _compare(runner, traced, batches):
     """Returns endpoint -> output -> the largest and the mean absolute error against Keras."""
     errors = {}
     for name, entry in traced.items():
-        differences = {output: [] for output in entry.outputs}
+        differences: dict[str, list[np.ndarray]] = {output: [] for output in entry.outputs}
         for batch in batches[name]:
             answer = runner(name, batch)
             with tf.device("CPU"):  # a GPU's matmuls (TF32) would count as errors of the file

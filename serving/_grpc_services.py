@@ -12,12 +12,19 @@ from tensorflow_serving.apis import (
 )
 
 from tfbind.serving import _wire
-from tfbind.serving._served_model import NotFoundError, choose_signature, signature_def_map
+from tfbind.serving._served_model import (
+    NotFoundError,
+    ServedModel,
+    choose_signature,
+    signature_def_map,
+)
 
 _HEALTH_SERVICES = ("", "ModelService", "PredictionService")
 
 
-def status_of(served, name, number=None):
+def status_of(
+    served: ServedModel, name: str, number: int | None = None
+) -> get_model_status_pb2.GetModelStatusResponse:
     """Returns the `GetModelStatusResponse` for one version, or for all, latest first."""
     latest, _ = served.find(name, number)
     numbers = sorted(served.versions, reverse=True) if number is None else [latest]
@@ -33,13 +40,17 @@ def status_of(served, name, number=None):
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata."""
 
-    def __init__(self, served):
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
 
-    def Predict(self, request, context):
+    def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
         return _answer(context, self._predict, request)
 
-    def GetModelMetadata(self, request, context):
+    def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         return _answer(context, self._metadata, request)
 
     def _predict(self, request):
@@ -71,14 +82,16 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus."""
 
-    def __init__(self, served):
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
 
-    def GetModelStatus(self, request, context):
+    def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         return _answer(context, lambda request: status_of(self._served, *_spec(request)), request)
 
 
-def add_services(server, served):
+def add_services(server: grpc.Server, served: ServedModel) -> None:
     """Adds the prediction, model and health services to a gRPC server."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(served), server

@@ -4,11 +4,15 @@ import http.server
 import json
 import re
 import urllib.parse
+from typing import Any
+
+import numpy as np
 
 from tfbind.serving._grpc_services import status_of
 from tfbind.serving._json import decode, encode, is_base64
 from tfbind.serving._served_model import (
     NotFoundError,
+    ServedModel,
     choose_signature,
     signature_def_map,
     to_json,
@@ -23,7 +27,7 @@ _URLS = (
 )
 
 
-def read_request(body):
+def read_request(body: bytes) -> dict[str, Any]:
     """Returns the JSON object of a predict request; raises ValueError."""
     try:
         request = json.loads(body)
@@ -45,7 +49,7 @@ def read_request(body):
     return {**request, "signature_name": name}
 
 
-def read_inputs(request, known):
+def read_inputs(request: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Returns the arrays of a request by name, for the `known` inputs of its signature.
 
     Unknown and missing names are left for the model to refuse.
@@ -85,7 +89,7 @@ def _rows_to_columns(rows):
     return {name: [row[name] for row in rows] for name in names}
 
 
-def write_outputs(outputs, num_rows=None):
+def write_outputs(outputs: dict[str, np.ndarray], num_rows: int | None = None) -> dict[str, Any]:
     """Returns the answer to a predict request: by rows if `num_rows` is given, else by columns.
 
     A single output goes without its name.
@@ -115,17 +119,18 @@ def _check_rows(outputs, num_rows):
 class RestHandler(http.server.BaseHTTPRequestHandler):
     """Answers one connection; `server.served` is the `ServedModel`."""
 
+    server: "RestServer"
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are two writes
     timeout = 60  # seconds an idle connection may keep its thread
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self._answer("GET")
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         self._answer("POST")
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         """Keeps the terminal quiet."""
 
     def _answer(self, method):
@@ -191,6 +196,6 @@ class RestServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address, served):
+    def __init__(self, address: tuple[str, int], served: ServedModel) -> None:
         super().__init__(address, RestHandler)
         self.served = served

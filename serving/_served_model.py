@@ -1,6 +1,10 @@
 """The versions that the reference server serves, and how a request names one."""
 
+import os
+from typing import Any
+
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from tfbind._validation import check_choice
@@ -15,7 +19,7 @@ class NotFoundError(LookupError):
 class ServedModel:
     """Every version in a folder, loaded, under one name."""
 
-    def __init__(self, directory, name=None):
+    def __init__(self, directory: str | os.PathLike, name: str | None = None) -> None:
         folders = find_versions(directory)
         self.name = model_name(directory, name)
         self.versions = {}
@@ -26,12 +30,12 @@ class ServedModel:
             self.close()
             raise
 
-    def close(self):
+    def close(self) -> None:
         """Frees the memory of every version."""
         for runner in self.versions.values():
             runner.close()
 
-    def find(self, name, number=None):
+    def find(self, name: str, number: int | None = None) -> tuple[int, SavedModelRunner]:
         """Returns the number and `SavedModelRunner` asked for, the latest by default."""
         if name != self.name:
             raise NotFoundError(
@@ -46,17 +50,17 @@ class ServedModel:
         return number, self.versions[number]
 
 
-def choose_signature(runner, name):
+def choose_signature(runner: SavedModelRunner, name: str) -> str:
     """Returns the name of the signature that a request asks for, the default one by ""."""
     return check_choice("signature_name", name or "serving_default", tuple(runner.signatures))
 
 
-def signature_def_map(runner):
+def signature_def_map(runner: SavedModelRunner) -> get_model_metadata_pb2.SignatureDefMap:
     """Returns all signatures of a version as the `SignatureDefMap` of its metadata."""
     return get_model_metadata_pb2.SignatureDefMap(signature_def=runner.signature_defs)
 
 
-def to_json(message):
+def to_json(message: Message) -> dict[str, Any]:
     """Returns a message in the JSON form of TF Serving: original names, defaults included."""
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True

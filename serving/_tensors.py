@@ -1,6 +1,6 @@
 """Signatures and arrays as both clients and the server see them, without TensorFlow."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,12 @@ class ServingError(ValueError):
     """A server refused a request, did not answer, or did not answer in time."""
 
 
-def late(address, timeout):
+def late(address: str, timeout: float) -> str:
     """Returns the sentence about a server that did not answer in time."""
     return f"{address} did not answer within {timeout:g} seconds; pass a larger `timeout`."
 
 
-def unreachable(address, reason):
+def unreachable(address: str, reason: object) -> str:
     """Returns the sentence about a server that is not there."""
     return f"No server answers at {address} ({reason}); is it running?"
 
@@ -42,7 +42,7 @@ class Signature(NamedTuple):
     outputs: dict
 
 
-def parse_signatures(signature_def_map):
+def parse_signatures(signature_def_map: dict[str, Any]) -> dict[str, Signature]:
     """Returns name -> `Signature` from the JSON form of a `SignatureDefMap`.
 
     TensorFlow's own entries, such as `__saved_model_init_op`, are left out.
@@ -72,7 +72,7 @@ def _parse_shape(shape):
     return tuple(None if size < 0 else size for size in sizes)
 
 
-def as_arrays(inputs):
+def as_arrays(inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Returns the inputs of a request as arrays by name; strings as object arrays of bytes."""
     if not isinstance(inputs, dict):
         raise TypeError(

@@ -1,6 +1,7 @@
 """One command that serves a folder, with the best server there is."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import signal
@@ -12,7 +13,9 @@ from tfbind.serving._layout import HOST, check_ports, find_versions, model_name
 _EXECUTABLE = "tensorflow_model_server"
 
 
-def serve(directory, port=8500, rest_port=8501, name=None):
+def serve(
+    directory: str | os.PathLike, port: int = 8500, rest_port: int = 8501, name: str | None = None
+) -> None:
     """Serves a SavedModel over REST and gRPC until Ctrl-C or SIGTERM.
 
     Runs `tensorflow_model_server` if it is on the PATH, else `ReferenceServer`, which is for
@@ -41,7 +44,9 @@ def serve(directory, port=8500, rest_port=8501, name=None):
             _run_reference(directory, port, rest_port, name)
 
 
-def server_command(directory, port=8500, rest_port=8501, name=None):
+def server_command(
+    directory: str | os.PathLike, port: int = 8500, rest_port: int = 8501, name: str | None = None
+) -> list[str]:
     """Returns the command line that serves `directory` with `tensorflow_model_server`."""
     return [
         _EXECUTABLE,

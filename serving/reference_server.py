@@ -1,5 +1,7 @@
 import concurrent.futures
+import os
 import threading
+from typing import Self
 
 import grpc
 
@@ -64,7 +66,13 @@ class ReferenceServer:
         TensorFlow Serving. https://www.tensorflow.org/tfx/guide/serving
     """
 
-    def __init__(self, directory, port=0, rest_port=0, name=None):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        port: int = 0,
+        rest_port: int = 0,
+        name: str | None = None,
+    ) -> None:
         check_ports(port, rest_port)
         self._served = ServedModel(directory, name)
         self._rest = RestServer((HOST, rest_port), self._served)
@@ -78,19 +86,19 @@ class ReferenceServer:
         self._grpc.start()
         threading.Thread(target=self._rest.serve_forever, args=(0.05,), daemon=True).start()
 
-    def wait(self):
+    def wait(self) -> None:
         """Blocks until `close` is called in another thread, or an interrupt comes."""
         self._grpc.wait_for_termination()
 
-    def close(self):
+    def close(self) -> None:
         """Lets running requests finish for a second, then stops."""
         self._rest.shutdown()
         self._rest.server_close()
         self._grpc.stop(_SECONDS_TO_FINISH).wait()
         self._served.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,7 +11,7 @@ from tfbind import seeds
 from tfbind._validation import check_integer
 
 
-def split_validation(images, fraction=0.1):
+def split_validation(images: np.ndarray, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Splits off the last `fraction` of `images`, at least one example on either side.
 
     Args:
@@ -36,7 +36,9 @@ def split_validation(images, fraction=0.1):
     return images[:-num_validation], images[-num_validation:]
 
 
-def epochs(images, batch_size, seed, initial_epoch=0):
+def epochs(
+    images: np.ndarray, batch_size: int, seed: int, initial_epoch: int = 0
+) -> tuple[tf.data.Dataset, int]:
     """Batches of fixed composition in an order that is new every epoch, without end.
 
     The composition stays, as in Reconstruction Clustering's reference code. All batches have
@@ -70,7 +72,9 @@ def epochs(images, batch_size, seed, initial_epoch=0):
     return dataset.prefetch(4), steps
 
 
-def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
+def shuffled_epochs(
+    images: np.ndarray, batch_size: int, seed: int, initial_epoch: int = 0
+) -> tuple[tf.data.Dataset, int]:
     """Batches of examples in an order that is new every epoch, without end.
 
     Each image comes once an epoch, but for those left over after the last full batch.
@@ -99,15 +103,15 @@ def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
 
 
 def semi_supervised_epochs(
-    images,
-    labels,
-    unlabeled_images,
-    batch_size,
-    seed,
-    initial_epoch=0,
+    images: np.ndarray,
+    labels: np.ndarray,
+    unlabeled_images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    initial_epoch: int = 0,
     *,
-    unfeatured_labels=None,
-):
+    unfeatured_labels: np.ndarray | None = None,
+) -> tuple[tf.data.Dataset, int]:
     """Batches of labelled examples beside batches of unlabelled ones, without end.
 
     The unlabelled images set the length of an epoch, in which each comes once, in an order of the
@@ -188,7 +192,7 @@ def _given_out(name, rows):
     return tf.cast(rows, tf.float32) / (255.0 if rows.dtype == tf.uint8 else 1.0)
 
 
-def balanced_subset(labels, num_labels, seed):
+def balanced_subset(labels: np.ndarray, num_labels: int, seed: int) -> np.ndarray:
     """Picks examples to keep the labels of, equally many of each class.
 
     Args:
