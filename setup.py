@@ -54,6 +54,7 @@ EXTRAS["dev"] = [
     "build",
     "dill",  # the test cases of tensorflow-datasets import it
     "ipykernel",
+    "mypy",
     "nbclient",
     "nbformat",
     "pytest",

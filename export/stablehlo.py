@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
@@ -15,7 +16,9 @@ _ALIAS = re.compile(r"parameter_number = (\d+) : i64\}, output_index = array<i64
 _COUNTER = re.compile(r"_\d+(?=/|_|$)")
 
 
-def export_train_step(model, batch, folder):
+def export_train_step(
+    model: keras.Model, batch: np.ndarray | dict[str, np.ndarray], folder: str | os.PathLike
+) -> str:
     """Writes the training step that `fit` runs, optimiser included, as one StableHLO program.
 
     `TrainStepRunner` trains with it on any accelerator whose runtime speaks PJRT, without
@@ -68,8 +71,7 @@ def export_train_step(model, batch, folder):
         "logs": _describe_logs(traced.structured_outputs),
         "variables": _describe_variables(model, variables, traced, program),
         "learning_rates": [
-            _find(variables, getattr(optimizer, "learning_rate", None))
-            for optimizer in _optimizers(model)
+            _find(variables, optimizer.learning_rate) for optimizer in _optimizers(model)
         ],
     }
     with _layout.written_at_once(folder.parent) as temporary:
@@ -82,7 +84,9 @@ def export_train_step(model, batch, folder):
     return str(folder)
 
 
-def restore_variables(model, folder, path):
+def restore_variables(
+    model: keras.Model, folder: str | os.PathLike, path: str | os.PathLike
+) -> None:
     """Brings what a `TrainStepRunner` saved back into Keras: weights, optimisers and metrics.
 
     Args:
@@ -113,19 +117,20 @@ def _variables(model):
     """Returns all that a step may change, in an order that the same model always has."""
     if not model.compiled:
         raise ValueError("`model` must be compiled. Received: a model without an optimizer.")
-    optimizers = _optimizers(model)
-    for optimizer in optimizers:
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
     return [
         *model.variables,
-        *(variable for optimizer in optimizers for variable in optimizer.variables),
+        *(variable for optimizer in _optimizers(model) for variable in optimizer.variables),
         *model.metrics_variables,
     ]
 
 
 def _optimizers(model):
-    return [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    """Returns the optimisers of a model, one for each of its players, built."""
+    optimizers = [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    for optimizer in optimizers:
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    return optimizers
 
 
 def _find(variables, wanted):
@@ -155,7 +160,9 @@ def _describe_variables(model, variables, traced, program):
             f"Received: {[traced.captured_inputs[i] for i in captured.values()]}."
         )
     arguments = [None if number is None else num_inputs + number for number in arguments]
-    outputs = {int(argument): int(output) for argument, output in _ALIAS.findall(program)}
+    outputs: dict[int | None, int] = {
+        int(argument): int(output) for argument, output in _ALIAS.findall(program)
+    }
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
         {

@@ -5,6 +5,7 @@ client can live in a small process.
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -33,7 +34,7 @@ _MODULES = (
 __all__ = [*_MODELS, *_MODULES]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"tfbind.{name}")
     if name in _MODELS:
@@ -41,5 +42,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'tfbind' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

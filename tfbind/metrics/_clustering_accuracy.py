@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -6,7 +8,9 @@ from tfbind._validation import check_integer
 from tfbind.metrics._class_table import best_matching, class_table
 
 
-def clustering_accuracy(labels_true, labels_pred):
+def clustering_accuracy(
+    labels_true: np.ndarray | tf.Tensor, labels_pred: np.ndarray | tf.Tensor
+) -> float:
     """Fraction of examples whose cluster, under the best matching, stands for their class.
 
     Every cluster is matched with at most one class and every class with at most one cluster, so
@@ -35,7 +39,7 @@ def clustering_accuracy(labels_true, labels_pred):
     return _matched_fraction(class_table(labels_true, labels_pred)[-1])
 
 
-def purity(labels_true, labels_pred):
+def purity(labels_true: np.ndarray | tf.Tensor, labels_pred: np.ndarray | tf.Tensor) -> float:
     """Fraction of examples that are of the most frequent class of their cluster.
 
     As many clusters as examples have purity 1, so it compares clusterings of equally many.
@@ -109,7 +113,14 @@ class ClusteringAccuracy(keras.metrics.Metric):
         https://arxiv.org/abs/1511.06335, equation 10.
     """
 
-    def __init__(self, num_classes, num_clusters, *, name="clustering_accuracy", dtype=None):
+    def __init__(
+        self,
+        num_classes: int,
+        num_clusters: int,
+        *,
+        name: str = "clustering_accuracy",
+        dtype: str | None = None,
+    ) -> None:
         num_classes = check_integer("num_classes", num_classes, 1)
         num_clusters = check_integer("num_clusters", num_clusters, 1)
         super().__init__(name=name, dtype=dtype)
@@ -120,7 +131,12 @@ class ClusteringAccuracy(keras.metrics.Metric):
             (num_classes, num_clusters), "zeros", dtype="float64", name="table"
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: np.ndarray | tf.Tensor,
+        y_pred: np.ndarray | tf.Tensor,
+        sample_weight: np.ndarray | tf.Tensor | None = None,
+    ) -> None:
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
         if len(y_true.shape) != 1 or len(y_pred.shape) != 2 or y_pred.shape[1] != self.num_clusters:
             raise ValueError(
@@ -140,7 +156,7 @@ class ClusteringAccuracy(keras.metrics.Metric):
         clusters = tf.one_hot(tf.argmax(y_pred, axis=1), self.num_clusters, dtype=tf.float64)
         self.table.assign_add(tf.matmul(classes, clusters, transpose_a=True))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         if not tf.executing_eagerly():
             return tf.constant(float("nan"))
         table = self.table.value.numpy()
@@ -152,7 +168,7 @@ class ClusteringAccuracy(keras.metrics.Metric):
         """Returns the fraction of examples that count as right, of float `[classes, clusters]`."""
         return _matched_fraction(table)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"num_classes": self.num_classes, "num_clusters": self.num_clusters}
         return {**super().get_config(), **own}
 
