@@ -1,11 +1,13 @@
 """Keras 3 models that find the parts of unlabelled data, and the tools to ship them.
 
 Nothing is loaded before it is used: `import tfbind` alone starts no TensorFlow, so that a serving
-client can live in a small process.
+client can live in a small process. `keras.saving.load_model` finds tfbind's classes all the same.
 """
 
 import importlib
 from typing import Any
+
+from tfbind import _registration
 
 __version__ = "0.1.0"
 
@@ -18,12 +20,21 @@ _MODELS = (
     "Tagger",
     "UntappedVAE",
 )
+_LAYERS = (
+    "AdditiveGaussianNoise",
+    "BitFlipNoise",
+    "Ladder",
+    "RandomAffine",
+    "RowLabels",
+    "SaltAndPepperNoise",
+    "Standardization",
+    "TaggerStep",
+)
 _MODULES = (
     "data",
     "distributions",
     "export",
     "layers",
-    "losses",
     "metrics",
     "models",
     "plots",
@@ -32,6 +43,14 @@ _MODULES = (
 )
 
 __all__ = [*_MODELS, *_MODULES]
+
+_registration.register(
+    {
+        **dict.fromkeys(_MODELS, "tfbind.models"),
+        **dict.fromkeys(_LAYERS, "tfbind.layers"),
+        "JointOptimizer": "tfbind.models._joint_optimizer",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Distributions, from TensorFlow Probability where it has them."""
 
+from tfbind import _backend as _backend
 from tfbind.distributions.logistic_flow import LogisticFlow, logit_normal
 from tfbind.distributions.mixture_means import corner_means, grid_means
 from tfbind.distributions.observation import BernoulliObservation, GaussianObservation

@@ -1,5 +1,6 @@
 """Layers that several models share."""
 
+from tfbind import _backend as _backend
 from tfbind.layers.additive_gaussian_noise import AdditiveGaussianNoise
 from tfbind.layers.bit_flip_noise import BitFlipNoise
 from tfbind.layers.ladder import Ladder

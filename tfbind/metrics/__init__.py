@@ -1,5 +1,6 @@
 """Scores for groupings of pixels and clusterings of examples, as functions and Keras metrics."""
 
+from tfbind import _backend as _backend
 from tfbind.metrics._adjusted_mutual_information import (
     AdjustedMutualInformation as AdjustedMutualInformation,
 )

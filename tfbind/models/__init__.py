@@ -2,6 +2,8 @@
 
 import importlib
 
+from tfbind import _backend as _backend
+
 # Lazy while the models are being rewritten.
 _FILES = {
     "AdversarialMixture": "adversarial_mixture",
