@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
 
 from tfbind.export import _layout
+from tfbind.models._batch import as_dict
 
 _COPY = re.compile(r"mhlo\.copy (%\S+) : (tensor<\S+>)")
 _ALIAS = re.compile(r"parameter_number = (\d+) : i64\}, output_index = array<i64: (\d+)>")
@@ -62,7 +63,7 @@ def export_train_step(
         raise ValueError(f"`folder` must be a new one. Received: folder={str(folder)!r}.")
     variables = _variables(model)
     model.reset_metrics()
-    batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    batch = {key: tf.convert_to_tensor(value) for key, value in as_dict(batch).items()}
     step = tf.function(model.train_step, jit_compile=True, autograph=False)
     traced = step.get_concrete_function(batch)
     program = step.experimental_get_compiler_ir(batch)(stage="stablehlo")
@@ -71,7 +72,7 @@ def export_train_step(
         "logs": _describe_logs(traced.structured_outputs),
         "variables": _describe_variables(model, variables, traced, program),
         "learning_rates": [
-            _find(variables, optimizer.learning_rate) for optimizer in _optimizers(model)
+            _find(variables, optimizer.learning_rate) for optimizer in model.optimizers
         ],
     }
     with _layout.written_at_once(folder.parent) as temporary:
@@ -117,20 +118,7 @@ def _variables(model):
     """Returns all that a step may change, in an order that the same model always has."""
     if not model.compiled:
         raise ValueError("`model` must be compiled. Received: a model without an optimizer.")
-    return [
-        *model.variables,
-        *(variable for optimizer in _optimizers(model) for variable in optimizer.variables),
-        *model.metrics_variables,
-    ]
-
-
-def _optimizers(model):
-    """Returns the optimisers of a model, one for each of its players, built."""
-    optimizers = [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
-    for optimizer in optimizers:
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
-    return optimizers
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
 def _find(variables, wanted):
@@ -138,7 +126,6 @@ def _find(variables, wanted):
 
 
 def _describe_inputs(batch):
-    batch = batch if isinstance(batch, dict) else {"x": batch}
     return [
         {"name": name, "shape": list(batch[name].shape), "dtype": batch[name].dtype.name}
         for name in sorted(batch)  # `tf.nest` flattens dicts so

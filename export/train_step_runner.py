@@ -36,7 +36,7 @@ class TrainStepRunner:
     >>> _ = tfbind.export.export_train_step(model, np.zeros((8, 4), "float32"), folder)
     >>> runner = tfbind.export.TrainStepRunner(folder, "cpu")
     >>> order = np.arange(24).reshape(3, 8)
-    >>> runner.train({"x": np.eye(24, 4, dtype="float32")}, {"x": order})["loss"].shape
+    >>> runner.train({"image": np.eye(24, 4, dtype="float32")}, {"image": order})["loss"].shape
     (3,)
     """
 
@@ -66,7 +66,7 @@ class TrainStepRunner:
         """Runs steps on the device, with metrics that start from zero as in an epoch of `fit`.
 
         Args:
-            data: Dict of the name of an input to its examples, an array `[n, ...]`; "x" where a
+            data: Dict of the name of an input to its examples, an array `[n, ...]`; "image" where a
                 step takes an array. What is a `jax.Array` on the device already is not moved.
             order: Dict of the name of an input to int `[steps, batch_size]`, the examples of
                 each step.

@@ -120,6 +120,14 @@ class BaseModel(keras.Model):
         """The base seed of what a step draws."""
         return self.seed
 
+    @property
+    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
+        """The optimisers of the players, in their order."""
+        optimizer = self.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        return optimizer.optimizers if isinstance(optimizer, JointOptimizer) else (optimizer,)
+
     # Steps.
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -155,7 +163,7 @@ class BaseModel(keras.Model):
         """
         if not self.compiled:
             return seeds.step_seed(self.noise_seed, 0)
-        step = _num_batches(self.optimizer)
+        step = self.optimizers[0].variables[0]  # `iterations`, but where gradients add up
         if training:
             return seeds.step_seed(self.noise_seed, step)
         return seeds.step_seed(self.noise_seed, step, 1, self._loss_tracker.count)
@@ -471,15 +479,6 @@ class BaseModel(keras.Model):
 def means(*names: str) -> dict[str, keras.metrics.Metric]:
     """Returns trackers that average, by name."""
     return {name: keras.metrics.Mean(name=name) for name in names}
-
-
-def _num_batches(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-    """Returns the number of batches seen; `iterations` counts fewer where gradients add up."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
-    if isinstance(optimizer, JointOptimizer):
-        optimizer = optimizer.optimizers[0]
-    return optimizer.variables[0]
 
 
 def _mean(name: str, term: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
