@@ -101,6 +101,7 @@ def test_members_do_what_they_would_alone(members, singles, test_seed):
     assert_close(weights_of(members), stack(map(weights_of, singles)))
 
 
+@pytest.mark.parametrize("singles", [{}], indirect=True)
 def test_population_statistics_of_members_are_their_own(members, singles, test_seed):
     for batch in range(3):
         x = inputs(test_seed + batch)
@@ -116,6 +117,7 @@ def test_population_statistics_of_members_are_their_own(members, singles, test_s
     assert_close(weights_of(members), stack(map(weights_of, singles)))
 
 
+@pytest.mark.parametrize("singles", [{}], indirect=True)
 def test_members_may_share_their_inputs(members, test_seed):
     x = inputs(test_seed)[0]
     shared, repeated = (
@@ -128,6 +130,7 @@ def test_members_may_share_their_inputs(members, test_seed):
     assert members.compute_output_shape((MEMBERS, 11, 5)) == (MEMBERS, 11, 3)
 
 
+@pytest.mark.parametrize("singles", [{}], indirect=True)
 def test_both_forms_run_compiled(singles, test_seed):
     x = inputs(test_seed)
     found = []
@@ -151,6 +154,7 @@ def test_members_start_from_draws_of_their_own_with_the_spread_of_a_single_ladde
             assert abs(np.corrcoef(kernel.numpy().reshape(3, -1))[0, 1]) < 0.03
 
 
+@pytest.mark.parametrize("singles", [{}], indirect=True)
 def test_in_a_saved_model(members, tmp_path, test_seed):
     x = inputs(test_seed)[0]
     model = keras.Sequential([keras.layers.Input((5,)), members])
