@@ -30,15 +30,24 @@ class Encoding(NamedTuple):
     variances: list[tf.Tensor | None]
 
 
+class _Weights(NamedTuple):
+    """Trainable weights by layer: of one ladder, or of all members with their axis in front."""
+
+    encoder_kernels: dict[int, tf.Tensor]
+    biases: dict[int, tf.Tensor]
+    gains: dict[int, tf.Tensor]  # of the top, if it has one
+    decoder_kernels: dict[int, tf.Tensor]
+    combinators: dict[int, tf.Tensor]
+
+
 @keras.saving.register_keras_serializable("tfbind")
 class Ladder(keras.layers.Layer):
     """An encoder, and a decoder that sees every layer of it through a lateral connection.
 
     Every layer of the decoder guesses what the encoder's layer would be without noise, from the
     noisy layer itself and from the layer above. `LadderNetwork` turns that into a cost for
-    semi-supervised classification, `Tagger` runs it inside every iteration, and an ensemble runs
-    M of them at once: with `num_members` every weight is the stack of those of M single ladders,
-    and each does what it would do alone.
+    semi-supervised classification, and `Tagger` runs it inside every iteration. In an ensemble
+    every weight is the stack of those of M single ladders, and each does what it would alone.
 
     Args:
         units: Tuple of two integers or more, widths from the input to the top.
@@ -60,9 +69,9 @@ class Ladder(keras.layers.Layer):
             statistics of their own; see `Standardization`.
         num_members: Integer M, ladders in an ensemble; None for a single one. The noise of member
             m is that of a single ladder with the seed `seeds.split(seed, M)[m]`.
-        batched: Whether matrix products are those of all members at once, which suits
-            accelerators, or of one member after the other, which is quicker on a CPU; the values
-            are the same. Unused without members.
+        batched: Whether all members run at once, in batched products, which suits accelerators;
+            or one after the other, whose step is a little quicker on a CPU and compiles more than
+            twice as long. The values are the same. Unused without members.
 
     Call arguments:
         inputs: float32 `[..., units[0]]`; with members `[M, B, units[0]]`, or `[B, units[0]]` if
@@ -91,8 +100,7 @@ class Ladder(keras.layers.Layer):
         NeurIPS, 2015. https://arxiv.org/abs/1507.02672, Algorithm 1 and equations 6 to 8; weights
         Normal(0, 1 / fan_in) as in the authors' code.
         Gupta, Ramjee, Kwatra, Sivathanu. Unsupervised Clustering using Pseudo-semi-supervised
-        Learning. ICLR, 2020, whose ladders have other kernels, a bare top and a decoder that
-        starts from logits.
+        Learning. ICLR, 2020: Glorot's kernels, a bare top, logits into the decoder.
     """
 
     def __init__(
@@ -134,6 +142,8 @@ class Ladder(keras.layers.Layer):
         if num_members is not None:
             self.num_members = check_integer("num_members", num_members, 1)
         self.batched = bool(batched)
+        self._one_by_one = self.num_members is not None and not self.batched
+        self._side_by_side = self.num_members is not None and self.batched
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         encoded = range(1, self.top + 1)
@@ -202,14 +212,21 @@ class Ladder(keras.layers.Layer):
         Returns:
             An `Encoding`.
         """
-        h = self._add_noise(self._of_every_member(inputs), seed, 0)
+        if self.num_members is not None:
+            inputs = self._with_members(inputs)
+            seed = None if seed is None else tf.stack(seeds.split(seed, self.num_members))  # [M, 2]
+        return self._run(self._encode, (inputs, seed), statistics)
+
+    def _encode(self, weights, inputs, seed, statistics):
+        h = self._add_noise(inputs, seed, 0)
         laterals, activations, means, variances = [h], [h], [None], [None]
-        for layer, kernel in self.encoder_kernels.items():
-            z, mean, variance = self._standardize(layer, self._linear(h, kernel), statistics)
+        for layer, kernel in weights.encoder_kernels.items():
+            a = linear(h, kernel, self.compute_dtype)
+            z, mean, variance = self._standardize(layer, a, statistics)
             z = self._add_noise(z, seed, layer)
-            logits = z + self._over_rows(self.biases[layer])
-            if layer == self.top and self.top_gain:
-                logits *= self._over_rows(self.gain)
+            logits = z + self._over_rows(weights.biases[layer])
+            if layer in weights.gains:
+                logits *= self._over_rows(weights.gains[layer])
             h = (self.top_activation if layer == self.top else self.activation)(logits)
             laterals.append(z)
             activations.append(h)
@@ -224,22 +241,25 @@ class Ladder(keras.layers.Layer):
             A list, one float32 `[..., units[l]]` a layer, layer 0 first, before any activation;
             None for layers that are not reconstructed.
         """
+        return self._run(self._decode, (encoding,), statistics)
+
+    def _decode(self, weights, encoding, statistics):
         from_activation = self.decoder_top_input == "activation"
         reconstructions = [None] * len(self.units)
-        for layer in sorted(self.combinators, reverse=True):
+        for layer, combinator in sorted(weights.combinators.items(), reverse=True):
             if layer == self.top:
                 u = encoding.activations[layer] if from_activation else encoding.logits
             else:
-                u = self._linear(reconstructions[layer + 1], self.decoder_kernels[layer])
+                kernel = weights.decoder_kernels[layer]
+                u = linear(reconstructions[layer + 1], kernel, self.compute_dtype)
             u = self.decoder_standardizations[layer](u, **statistics)
-            reconstructions[layer] = self._combine(layer, encoding.laterals[layer], u)
+            reconstructions[layer] = self._combine(combinator, encoding.laterals[layer], u)
         return reconstructions
 
-    def _combine(self, layer, z, u):
+    def _combine(self, combinator, z, u):
         """The Gaussian combinator: z is pulled to a mean, as strongly as its noise demands."""
-        parameters = self._over_rows(self.combinators[layer])
-        axis = 0 if self.num_members is None else 1
-        a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = tf.unstack(parameters, axis=axis)
+        parameters = map(self._over_rows, tf.unstack(combinator, axis=-2))  # ten of [N] or [M, N]
+        a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 = parameters
         mean = a1 * tf.sigmoid(a2 * u + a3) + a4 * u + a5
         v = a6 * tf.sigmoid(a7 * u + a8) + a9 * u + a10
         if self.combinator == "gauss_stable_v":
@@ -254,31 +274,37 @@ class Ladder(keras.layers.Layer):
     def _add_noise(self, z, seed, layer):
         if seed is None or self.noise[layer] == 0:
             return z
-        if self.num_members is None:
-            return z + self.noise[layer] * _draw(tf.shape(z), seed, layer)
-        draws = [_draw(tf.shape(z)[1:], own, layer) for own in seeds.split(seed, self.num_members)]
-        return z + self.noise[layer] * tf.stack(draws)
+        if self._side_by_side:
+            draw = tf.stack([_draw(tf.shape(z)[1:], own, layer) for own in tf.unstack(seed)])
+        else:
+            draw = _draw(tf.shape(z), seed, layer)
+        return z + self.noise[layer] * draw
 
-    def _of_every_member(self, inputs):
-        """Returns the inputs with the axis of the members, if there are any."""
-        if self.num_members is None:
-            return inputs
+    def _over_rows(self, weight):
+        """Returns a weight of every unit such that it goes with rows: [N], or [M, 1, N]."""
+        return tf.expand_dims(weight, -2) if self._side_by_side else weight
+
+    def _run(self, function, arguments, statistics):
+        """Calls a function of weights and arguments once, or once for each member."""
+        weights = _Weights(
+            dict(self.encoder_kernels),
+            dict(self.biases),
+            {self.top: self.gain} if self.top_gain else {},
+            dict(self.decoder_kernels),
+            dict(self.combinators),
+        )
+        if not self._one_by_one:
+            return function(weights, *arguments, statistics)
+        members = _unstack((weights, *arguments), self.num_members)
+        found = [function(*own, statistics | {"member": m}) for m, own in enumerate(members)]
+        return _stack(found)
+
+    def _with_members(self, inputs):
+        """Returns the inputs with the axis of the members, which may share them."""
         if len(inputs.shape) == 2:
             inputs = tf.tile(inputs[None], [self.num_members, 1, 1])  # [M, B, N]
         check_shape("inputs", tuple(inputs.shape), (self.num_members, None, self.units[0]))
         return inputs
-
-    def _over_rows(self, weight):
-        """Returns the vectors of a weight such that they go with rows: [N], or [M, 1, N]."""
-        return weight if self.num_members is None else tf.expand_dims(weight, -2)
-
-    def _linear(self, h, kernel):
-        if self.num_members is None or self.batched:
-            return linear(h, kernel, self.compute_dtype)
-        members = zip(
-            tf.unstack(h, self.num_members), tf.unstack(kernel, self.num_members), strict=True
-        )
-        return tf.stack([linear(*member, self.compute_dtype) for member in members])
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return self.encode(inputs, population=True).activations[-1]
@@ -290,10 +316,9 @@ class Ladder(keras.layers.Layer):
                 standardization.reset()
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        rows = input_shape[:-1]
         if self.num_members is not None:
-            rows = (self.num_members, input_shape[-2])
-        return (*rows, self.units[-1])
+            return (self.num_members, input_shape[-2], self.units[-1])
+        return (*input_shape[:-1], self.units[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -326,6 +351,20 @@ def linear(h: tf.Tensor, kernel: tf.Tensor, dtype: str) -> tf.Tensor:
 
 def _draw(shape, seed, layer):
     return seeds.normal(shape, tf.random.fold_in(seed, layer, alg="philox"))
+
+
+def _unstack(values, num_members):
+    """Splits the first axis of nested tensors, of which any may be None; returns a list."""
+    flat = [
+        [None] * num_members if value is None else tf.unstack(value, num_members)
+        for value in tf.nest.flatten(values)
+    ]
+    return [tf.nest.pack_sequence_as(values, own) for own in zip(*flat, strict=True)]
+
+
+def _stack(members):
+    """The inverse of `_unstack`."""
+    return tf.nest.map_structure(lambda *own: None if own[0] is None else tf.stack(own), *members)
 
 
 def _combinator_initializer(shape, dtype):

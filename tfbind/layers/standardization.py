@@ -28,6 +28,7 @@ class Standardization(keras.layers.Layer):
     Call arguments:
         inputs: float32 `[..., N]`; with members `[M, ..., N]`.
         index: Integer, which pass this is.
+        member: Integer, the one member that the inputs, then `[..., N]`, are of; None for all.
         population: Whether to use the population statistics instead of the batch's own.
         update: Whether to move the population statistics towards the batch's own, the variance
             with Bessel's correction; or "average", to keep them the plain average of all batches,
@@ -84,19 +85,15 @@ class Standardization(keras.layers.Layer):
         if self.kind == "batch":
             self.count.assign(tf.zeros_like(self.count))
 
-    def moments(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns mean and variance of `inputs`, of a shape that broadcasts against it."""
-        rows = list(range(len(self._members), len(inputs.shape) - 1))
-        return tf.nn.moments(inputs, [-1] if self.kind == "layer" else rows, keepdims=True)
-
     def call(
         self,
         inputs: tf.Tensor,
         index: int = 0,
         population: bool = False,
         update: bool | Literal["average"] = False,
+        member: int | None = None,
     ) -> tf.Tensor:
-        return self.standardize(inputs, index, population, update)[0]
+        return self.standardize(inputs, index, population, update, member)[0]
 
     def standardize(
         self,
@@ -104,27 +101,36 @@ class Standardization(keras.layers.Layer):
         index: int = 0,
         population: bool = False,
         update: bool | Literal["average"] = False,
+        member: int | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns what `call` does, and the mean and the variance it used."""
+        members = self._members if member is None else ()
+        rows = range(len(members), len(inputs.shape) - 1)
         if population and self.kind == "batch":
-            rows = [1] * (len(inputs.shape) - 1 - len(self._members))
-            shape = (*self._members, *rows, inputs.shape[-1])
-            mean = tf.reshape(self.mean[..., index, :], shape)
-            variance = tf.reshape(self.variance[..., index, :], shape)
+            shape = (*members, *[1 for _ in rows], inputs.shape[-1])
+            of = ... if member is None else member
+            mean = tf.reshape(self.mean[of, index, :], shape)
+            variance = tf.reshape(self.variance[of, index, :], shape)
         else:
-            mean, variance = self.moments(inputs)
+            axes = list(rows) if self.kind == "batch" else [-1]
+            mean, variance = tf.nn.moments(inputs, axes, keepdims=True)
             if update and self.kind == "batch":
-                self._update(index, inputs, mean, variance, update == "average")
+                count = tf.size(inputs) // tf.size(mean)
+                self._update(self._chosen(index, member), count, mean, variance, update)
         return (inputs - mean) * tf.math.rsqrt(variance + self.epsilon), mean, variance
 
-    def _update(self, index, inputs, mean, variance, plain):
-        rows = tf.cast(tf.size(inputs) // tf.size(mean), tf.float32)
+    def _chosen(self, index, member):
+        """Returns 1 for the statistics of this pass, and of this member if one is given, else 0."""
+        chosen = tf.broadcast_to(tf.one_hot(index, self.num_passes), self.count.shape)
+        return chosen if member is None else chosen * tf.one_hot(member, self.num_members)[:, None]
+
+    def _update(self, chosen, rows, mean, variance, update):
+        rows = tf.cast(rows, tf.float32)
         unbiased = variance * rows / tf.maximum(rows - 1.0, 1.0)
-        least = 0.0 if plain else 1.0 - self.momentum
-        this = tf.broadcast_to(tf.one_hot(index, self.num_passes), self.count.shape)
-        rate = (this * tf.maximum(1.0 / (self.count + 1.0), least))[..., None]
-        self.count.assign_add(this)
-        shape = (*self._members, 1, inputs.shape[-1])
+        least = 0.0 if update == "average" else 1.0 - self.momentum
+        rate = (chosen * tf.maximum(1.0 / (self.count + 1.0), least))[..., None]
+        self.count.assign_add(chosen)
+        shape = (*[-1 for _ in self._members], 1, mean.shape[-1])
         for population, batch in ((self.mean, mean), (self.variance, unbiased)):
             # Not `+= rate * (batch - population)`, which rounds a tiny variance to the size of 1
             population.assign((1.0 - rate) * population + rate * tf.reshape(batch, shape))
