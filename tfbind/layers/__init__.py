@@ -7,6 +7,7 @@ from tfbind.layers.mlp import mlp
 from tfbind.layers.random_affine import RandomAffine
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
 from tfbind.layers.standardization import Standardization
+from tfbind.layers.tagger_step import TaggerStep
 
 __all__ = [
     "AdditiveGaussianNoise",
@@ -15,5 +16,6 @@ __all__ = [
     "RandomAffine",
     "SaltAndPepperNoise",
     "Standardization",
+    "TaggerStep",
     "mlp",
 ]
