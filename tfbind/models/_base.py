@@ -214,6 +214,8 @@ class BaseModel(keras.Model):
             target=self._target(training),
         )
         _batch.check_keys(batch, self.fields(training))
+        if training:
+            self.check_training_keys(batch)
         return batch
 
     def _target(self, training: bool) -> str | None:
@@ -429,8 +431,9 @@ class BaseModel(keras.Model):
         fields = self.fields(training)
         fewest = self.fewest_rows if training else 1
         data = _batch.checked(x, y, sample_weight, fields, self._target(training), fewest)
-        if training:
-            self.check_training_keys(_batch.keys_of(data))
+        keys = _batch.keys_of(data)
+        if training and keys is not None:
+            self.check_training_keys(keys)
         return data
 
     def _feed(
