@@ -183,6 +183,8 @@ class Tagger(CalibratedModel, GroupingModel):
     def check_training_keys(self, keys: Mapping) -> None:
         if "unlabeled_image" in keys:
             require_keys(keys, ("label",))
+        if "label" in keys:
+            self._check_num_labels(keys["label"])
 
     def iterate(
         self,
@@ -294,7 +296,6 @@ class Tagger(CalibratedModel, GroupingModel):
         if training and "label" in batch:
             seed = tf.random.fold_in(seed, 2, alg="philox")
             state = self._denoise(self._pixels(batch["image"]), seed, training)[-1]
-            self._check_num_labels(batch["label"])
             terms["classification_cost"] = self.classification_cost(batch["label"], state)
         return terms
 
@@ -310,11 +311,13 @@ class Tagger(CalibratedModel, GroupingModel):
         return tf.nn.softmax(noise, axis=1)
 
     def _check_num_labels(self, labels):
-        if labels.shape.rank > 2 or (labels.shape.rank == 2 and labels.shape[1] > self.num_groups):
+        shape = tf.TensorShape(labels.shape)
+        # Keras' shuffled arrays, which have been checked already, do not tell it
+        if shape.rank and (shape[1:].num_elements() or 0) > self.num_groups:
             raise ValueError(
                 "`label` must have shape (n,), or (n, num_objects) with at most "
                 f"{self.num_groups} objects, one for each group. Received: shape "
-                f"{tuple(labels.shape)}; if these are one-hot, take their argmax first."
+                f"{tuple(shape)}; if these are one-hot, take their argmax first."
             )
 
     def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
