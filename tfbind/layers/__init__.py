@@ -9,6 +9,7 @@ from tfbind.layers.random_affine import RandomAffine
 from tfbind.layers.row_labels import RowLabels
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
 from tfbind.layers.standardization import Standardization
+from tfbind.layers.tagger_step import TaggerStep
 
 __all__ = [
     "AdditiveGaussianNoise",
@@ -18,5 +19,6 @@ __all__ = [
     "RowLabels",
     "SaltAndPepperNoise",
     "Standardization",
+    "TaggerStep",
     "mlp",
 ]

@@ -36,7 +36,8 @@ class BaseModel(keras.Model):
     - `term_weights`: how much each term counts in the loss, or `players` if there are several
       optimisers; terms that count nowhere are only logged;
     - `fields`: what a batch may hold, if there is more than images;
-    - `learns_from` and `scored_by`: what `fit` and `evaluate` take `y` for, None if for nothing;
+    - `learns_from`: what `fit` takes `y` for, None if for nothing;
+    - `scored_by`: the truths that `evaluate` scores by, of which `y` is the first;
     - `value_range`: (low, high) of the data, None for open;
     - `fewest_rows`: how many examples a batch must hold to train on;
     - `seed`: of the training's noise, and of the order of several streams of arrays.
@@ -47,7 +48,7 @@ class BaseModel(keras.Model):
     """
 
     learns_from: str | None = None
-    scored_by: str | None = None
+    scored_by: tuple[str, ...] = ()
     value_range: tuple = (None, None)
     fewest_rows = 1
     needs_calibration = False
@@ -84,7 +85,7 @@ class BaseModel(keras.Model):
     def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
         """Returns what needs the truth: a dict of what trackers take, a tuple where several things.
 
-        It is asked for if `evaluate` was given what the model is `scored_by`.
+        It is asked for if `evaluate` was given something that the model is `scored_by`.
         """
         return {}
 
@@ -151,7 +152,7 @@ class BaseModel(keras.Model):
         with self._running(training=False):
             terms = self.loss_terms(batch, self.step_seed(training=False), training=False)
             totals = [self._total(player.weights, terms, batch) for player in self.players()]
-        if self.scored_by in batch:
+        if batch.keys() & set(self.scored_by):
             terms = {**terms, **self.scores(batch, self(batch, training=False))}
         return self._logs(terms, totals, batch)
 
@@ -219,10 +220,16 @@ class BaseModel(keras.Model):
     def _as_batch(self, data: Any, training: bool) -> dict[str, tf.Tensor]:
         batch = _batch.as_dict(
             *keras.utils.unpack_x_y_sample_weight(data),
-            target=self.learns_from if training else self.scored_by,
+            target=self._target(training),
         )
         _batch.check_keys(batch, self.fields(training))
+        if training:
+            self.check_training_keys(batch)
         return batch
+
+    def _target(self, training: bool) -> str | None:
+        """Returns the key that `y` goes under."""
+        return self.learns_from if training else next(iter(self.scored_by), None)
 
     # What Keras users call.
 
@@ -438,12 +445,11 @@ class BaseModel(keras.Model):
     def _checked(self, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool) -> Any:
         """Returns a checked dict of arrays, or a dataset that is checked as it goes."""
         fields = self.fields(training)
-        target = self.learns_from if training else self.scored_by
-        data = _batch.checked(
-            x, y, sample_weight, fields, target, self.fewest_rows if training else 1
-        )
-        if training:
-            self.check_training_keys(_batch.keys_of(data))
+        fewest = self.fewest_rows if training else 1
+        data = _batch.checked(x, y, sample_weight, fields, self._target(training), fewest)
+        keys = _batch.keys_of(data)
+        if training and keys is not None:
+            self.check_training_keys(keys)
         return data
 
     def _feed(

@@ -67,6 +67,11 @@ def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
         raise ValueError(f"`x` must have the key 'image'. Received: {_listed(batch)}.")
     if not batch.keys() <= fields.keys():
         raise ValueError(f"`x` must have keys among {_listed(fields)}. Received: {_listed(batch)}.")
+    if {"sample_weight", "unlabeled_image"} <= batch.keys():
+        raise ValueError(
+            "`sample_weight` must be None beside unlabeled_image, whose rows are other ones. "
+            f"Received: {_listed(batch)}."
+        )
 
 
 def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
@@ -292,12 +297,14 @@ def holds_arrays(data: Any) -> bool:
     return isinstance(data, dict)
 
 
-def keys_of(data: Any) -> Mapping:
+def keys_of(data: Any) -> Mapping | None:
     """Returns what has the keys of checked data: the dict itself, or a dataset's specification.
 
-    What Keras draws from a generator shows in the first step only.
+    None for generators and Keras' own kinds of data sets, whose batches show them.
     """
-    return data.element_spec if isinstance(data, tf.data.Dataset) else data
+    if isinstance(data, tf.data.Dataset):
+        return data.element_spec
+    return data if holds_arrays(data) else None
 
 
 def has_streams(data: Any) -> bool:

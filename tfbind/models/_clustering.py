@@ -31,7 +31,7 @@ class ClusteringModel(BaseModel):
             equal ones.
     """
 
-    scored_by = "label"
+    scored_by = ("label",)
 
     def __init__(
         self,
