@@ -58,7 +58,10 @@ def title(name):
 def document(outcomes):
     """Returns the table, a row a test and a column a model."""
     models = sorted({model for row in outcomes.values() for model in row})
-    lines = [f"| | {' | '.join(f'`{model}`' for model in models)} |", "|---" * (len(models) + 1) + "|"]
+    lines = [
+        f"| | {' | '.join(f'`{model}`' for model in models)} |",
+        "|---" * (len(models) + 1) + "|",
+    ]
     for name, row in outcomes.items():
         lines.append(f"| {name} | {' | '.join(row.get(model, '-') for model in models)} |")
     return "\n".join(lines) + "\n"

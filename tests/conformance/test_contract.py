@@ -75,15 +75,15 @@ def test_the_training_flag_reaches_networks(entry, make_with):
 
 
 def test_dropout_is_for_training(entry, make_with):
-    plain, dropped = (
-        eager(make_with(entry, keras.layers.Dropout(rate))) for rate in (0.0, 0.99)
-    )
+    plain, dropped = (eager(make_with(entry, keras.layers.Dropout(rate))) for rate in (0.0, 0.99))
     for one, other in zip(plain.weights, dropped.weights, strict=True):
         other.assign(one)
     inputs = entry.inputs(entry.event_shapes[0], 4)
     for key, value in plain.predict(inputs, verbose=0).items():
         np.testing.assert_allclose(dropped.predict(inputs, verbose=0)[key], value, rtol=1e-5)
-    losses = [m.fit(arrays_of(entry), batch_size=8, verbose=0).history["loss"] for m in (plain, dropped)]
+    losses = [
+        m.fit(arrays_of(entry), batch_size=8, verbose=0).history["loss"] for m in (plain, dropped)
+    ]
     assert losses[0] != losses[1]
 
 
@@ -340,9 +340,11 @@ def test_train_on_batch(entry, model):
     logs = model.train_on_batch(x, return_dict=True)
     assert set(logs) == entry.fit_keys
     assert int(model.optimizer.iterations) == 1
-    logs = model.test_on_batch(entry.inputs(entry.event_shapes[0], 4), return_dict=True) if (
-        model.learns_from is None
-    ) else {"loss": 0.0}
+    logs = (
+        model.test_on_batch(entry.inputs(entry.event_shapes[0], 4), return_dict=True)
+        if (model.learns_from is None)
+        else {"loss": 0.0}
+    )
     assert "loss" in logs
 
 

@@ -25,7 +25,8 @@ X = {
 
 class Classifier(_base.BaseModel):
     value_range = (0.0, 1.0)
-    learns_from = scored_by = "label"
+    learns_from = "label"
+    scored_by = ("label",)
     term_weights = {"cross_entropy": 1.0}
 
     def __init__(self, seed=0):

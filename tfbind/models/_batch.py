@@ -65,6 +65,11 @@ def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
     """Raises unless the keys are among those of `fields`, and `image` is one of them."""
     if "image" not in batch:
         raise ValueError(f"`x` must have the key 'image'. Received: {_listed(batch)}.")
+    if "sample_weight" in batch and "sample_weight" not in fields:
+        raise ValueError(
+            "`sample_weight` must be None: a batch has several kinds of examples, each with rows "
+            "of its own. Received: weights of the examples."
+        )
     if not batch.keys() <= fields.keys():
         raise ValueError(f"`x` must have keys among {_listed(fields)}. Received: {_listed(batch)}.")
     if {"sample_weight", "unlabeled_image"} <= batch.keys():
@@ -80,7 +85,7 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
     Tensors without values, as in a graph, pass as they are.
     """
     check_keys(batch, fields)
-    checked = {key: _check_values(key, value, fields[key]) for key, value in batch.items()}
+    checked = {key: check_values(value, fields[key]) for key, value in batch.items()}
     for key, value in checked.items():
         if fields[key].paired and len(value) != len(checked["image"]):
             raise ValueError(
@@ -90,7 +95,11 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
     return checked
 
 
-def _check_values(key: str, value: Any, field: Field) -> Any:
+def check_values(value: Any, field: Field) -> Any:
+    """Returns an array in float32 or int32; raises ValueError if it is not as declared.
+
+    A tensor without values, as in a graph, passes as it is.
+    """
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:

@@ -66,7 +66,8 @@ class LadderNetwork(CalibratedModel):
         NeurIPS, 2015. https://arxiv.org/abs/1507.02672, Algorithm 1.
     """
 
-    learns_from = scored_by = "label"
+    learns_from = "label"
+    scored_by = ("label",)
     term_weights = {"classification_cost": 1.0, "denoising_cost": 1.0}
     fewest_rows = 2  # one row alone has no variance to divide by
 
