@@ -30,7 +30,7 @@ class ClassVAE(BaseModel):
     """
 
     learns_from = "label"
-    scored_by = "label"
+    scored_by = ("label",)
 
     def __init__(
         self,
