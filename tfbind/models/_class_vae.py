@@ -83,8 +83,8 @@ class ClassVAE(BaseModel):
 
     def posterior(self, images: tf.Tensor, labels: tf.Tensor) -> tfp.distributions.Distribution:
         """Returns q(z|x, y), a TFP distribution over the box."""
-        parameters = tf.cast(self.encoder([images, labels]), tf.float32)
-        loc, untransformed = tf.split(parameters, 2, axis=-1)
+        parameters = self.encoder([tf.convert_to_tensor(images), labels])
+        loc, untransformed = tf.split(tf.cast(parameters, tf.float32), 2, axis=-1)
         return logit_normal(loc, tf.math.softplus(untransformed), *self.latent_range)
 
     def likelihood_of(self, labels: tf.Tensor, latent: tf.Tensor) -> tfp.distributions.Distribution:
