@@ -22,6 +22,7 @@ _MODULES = (
     "distributions",
     "export",
     "layers",
+    "losses",
     "metrics",
     "models",
     "plots",

@@ -3,6 +3,7 @@
 from tfbind.layers.additive_gaussian_noise import AdditiveGaussianNoise
 from tfbind.layers.bit_flip_noise import BitFlipNoise
 from tfbind.layers.ladder import Ladder
+from tfbind.layers.mlp import mlp
 from tfbind.layers.random_affine import RandomAffine
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
 from tfbind.layers.standardization import Standardization
@@ -14,4 +15,5 @@ __all__ = [
     "RandomAffine",
     "SaltAndPepperNoise",
     "Standardization",
+    "mlp",
 ]
