@@ -14,7 +14,6 @@ from tfbind._validation import check_integer
 from tfbind.models import _batch
 from tfbind.models._batch import Field
 from tfbind.models._endpoints import Endpoint, write_saved_model
-from tfbind.models._joint_optimizer import JointOptimizer
 
 # What the seeds of the networks' own layers, such as dropout, are told apart by from a step's.
 _LAYER_SALT = 3
@@ -130,22 +129,24 @@ class BaseModel(keras.Model):
         with tf.GradientTape(persistent=len(players) > 1) as tape, self._running(training=True):
             terms = self.loss_terms(batch, seed, training=True)
             totals = [self._total(player.weights, terms, batch) for player in players]
-            scaled = [self.optimizer.scale_loss(_per_replica(total)) for total in totals]
+            added = self._added()
+            scaled = [self.optimizer.scale_loss(_per_replica(total + added)) for total in totals]
         gradients, variables = [], []
         for player, total in zip(players, scaled, strict=True):
             gradients += tape.gradient(total, player.variables)
             variables += player.variables
         self.optimizer.apply(gradients, variables)
-        return self._logs(terms, totals, batch)
+        return self._logs(terms, [*totals, added], batch)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch = self._as_batch(data, training=False)
         with self._running(training=False):
             terms = self.loss_terms(batch, self.step_seed(training=False), training=False)
             totals = [self._total(player.weights, terms, batch) for player in self.players()]
+            added = self._added()
         if self.scored_by in batch:
             terms = {**terms, **self.scores(batch, self(batch, training=False))}
-        return self._logs(terms, totals, batch)
+        return self._logs(terms, [*totals, added], batch)
 
     def step_seed(self, training: bool) -> tf.Tensor:
         """Returns a stateless seed that no other step, batch or replica has.
@@ -178,14 +179,18 @@ class BaseModel(keras.Model):
             self._maybe_reset_call_context()
 
     def _total(self, weights: Mapping[str, float], terms: Mapping, batch: Mapping) -> tf.Tensor:
-        """Returns the weighted sum of terms, each its mean over the batch, and of added losses."""
+        """Returns the weighted sum of terms, each its mean over the batch."""
         sample_weight = batch.get("sample_weight")
         means = [
             weight * _mean(name, terms[name], sample_weight)
             for name, weight in weights.items()
             if weight and name in terms
         ]
-        return tf.add_n([*means, *(tf.cast(added, tf.float32) for added in self.losses)])
+        return tf.add_n(means)
+
+    def _added(self) -> tf.Tensor:
+        """Returns the losses that layers add, such as regularisers: once, for all players."""
+        return tf.reduce_sum([tf.cast(added, tf.float32) for added in self.losses])
 
     def _logs(
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
@@ -469,8 +474,6 @@ def _num_batches(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     """Returns the number of batches seen; `iterations` counts fewer where gradients add up."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
-    if isinstance(optimizer, JointOptimizer):
-        optimizer = optimizer.optimizers[0]
     return optimizer.variables[0]
 
 
