@@ -1,6 +1,6 @@
 """Loss maths as pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -10,12 +10,14 @@ __all__ = [
     "adversarial_loss",
     "batch_mean",
     "denoising_costs",
+    "gradient_norms",
     "negative_log_likelihood",
     "negative_mutual_information",
     "sum_over_event",
 ]
 
 _LEAST_PROBABILITY = 1e-16  # inside logarithms; the authors' of Kingdra
+_LEAST_SQUARE = 1e-12  # under the root of a norm, which else has no slope at zero
 
 
 def negative_log_likelihood(
@@ -183,3 +185,30 @@ def negative_mutual_information(
 
 def _entropy(p):
     return -tf.reduce_sum(p * tf.math.log(tf.maximum(p, _LEAST_PROBABILITY)), axis=-1)
+
+
+def gradient_norms(function: Callable, points: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns how steep a function of several tensors is at each example.
+
+    A penalty on what differs from 1 keeps the discriminator of a game from growing steep.
+
+    Args:
+        function: Takes the list `points` and returns a float `[B]`, each example by itself.
+        points: List of float32 tensors `[B, ...]`.
+
+    Returns:
+        float32 `[B]`, the norm of the gradient with respect to all of `points` together.
+
+    Example:
+
+    >>> points = [tf.zeros([2, 3]), tf.zeros([2, 1])]
+    >>> norms = tfbind.losses.gradient_norms(lambda points: 4.0 * points[1][:, 0], points)
+    >>> np.round(norms, 3).tolist()
+    [4.0, 4.0]
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        values = function(points)
+    slopes = tape.gradient(values, points, unconnected_gradients="zero")
+    squares = tf.add_n([sum_over_event(tf.square(slope)) for slope in slopes])
+    return tf.sqrt(squares + _LEAST_SQUARE)

@@ -213,7 +213,7 @@ def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=Tru
 
 _GAME = {
     *("loss", "discriminator_loss", "generator_loss", "inferred_accuracy", "generated_accuracy"),
-    *("gradient_norm", "marginal_entropy", "used_clusters"),
+    *("gradient_penalty", "gradient_norm", "marginal_entropy", "used_clusters"),
 }
 
 
@@ -225,7 +225,6 @@ def _adversarial_entry(model, options=dict, **settings):
         compile=_compile_with_adam,
         inputs=_images,
         output_keys={"probabilities", "latent", "reconstruction"},
-        fit_keys=_GAME,
         loss_falls=False,
         # encoders of y and z, decoder, discriminator, and means; four numbers a normalised unit
         num_weights=(64 * 5 + 20 + 6 * 4)
@@ -242,18 +241,20 @@ REGISTRY = (
         models.AdversarialMixture,
         event_shapes=_EVENT_SHAPES,
         fit_arguments=lambda *size: {"x": _images(*size)},
-        evaluate_arguments=lambda *size: {"x": _images(*size)},
+        fit_keys=_GAME,
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
         stream=_stream,
-        evaluate_keys=_GAME,
+        evaluate_keys={*_GAME, "accuracy", "majority_accuracy"},
     ),
     _adversarial_entry(
         models.SemiSupervisedAdversarialMixture,
         lambda: {"label_weight": 1.0, "corruption": layers.AdditiveGaussianNoise(0.1, seed=1)},
         event_shapes=_ONE_SHAPE,
         fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
+        fit_keys={*_GAME, "cross_entropy"},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
         stream=_semi_supervised_stream,
-        evaluate_keys={*_GAME, "accuracy"},
+        evaluate_keys={*_GAME, "cross_entropy", "accuracy"},
     ),
     Entry(
         model=models.DenoisingAutoencoder,

@@ -89,10 +89,8 @@ class BaseModel(CheckedModel):
     @property
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
         """The optimisers of the players, in their order."""
-        optimizer = self.optimizer
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = optimizer.inner_optimizer
-        return optimizer.optimizers if isinstance(optimizer, JointOptimizer) else (optimizer,)
+        optimizer = _inner(self.optimizer)
+        return optimizer.members if isinstance(optimizer, JointOptimizer) else (optimizer,)
 
     # Steps.
 
@@ -104,22 +102,24 @@ class BaseModel(CheckedModel):
         with tf.GradientTape(persistent=len(players) > 1) as tape, self._running(training=True):
             terms = self.loss_terms(batch, seed, training=True)
             totals = [self._total(player.weights, terms, batch) for player in players]
-            scaled = [self.optimizer.scale_loss(_per_replica(total)) for total in totals]
+            added = self._added()
+            scaled = [self.optimizer.scale_loss(_per_replica(total + added)) for total in totals]
         gradients, variables = [], []
         for player, total in zip(players, scaled, strict=True):
             gradients += tape.gradient(total, player.variables)
             variables += player.variables
         self.optimizer.apply(gradients, variables)
-        return self._logs(terms, totals, batch)
+        return self._logs(terms, [*totals, added], batch)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch = self._as_batch(data, training=False)
         with self._running(training=False):
             terms = self.loss_terms(batch, self.step_seed(training=False), training=False)
             totals = [self._total(player.weights, terms, batch) for player in self.players()]
+            added = self._added()
         if batch.keys() & set(self.scored_by):
             terms = {**terms, **self.scores(batch, self(batch, training=False))}
-        return self._logs(terms, totals, batch)
+        return self._logs(terms, [*totals, added], batch)
 
     def step_seed(self, training: bool) -> tf.Tensor:
         """Returns a stateless seed that no other step, batch or replica has.
@@ -129,7 +129,7 @@ class BaseModel(CheckedModel):
         """
         if not self.compiled:
             return seeds.step_seed(self.noise_seed, 0)
-        step = self.optimizers[0].variables[0]  # `iterations`, but where gradients add up
+        step = _inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
         if training:
             return seeds.step_seed(self.noise_seed, step)
         return seeds.step_seed(self.noise_seed, step, 1, self._loss_tracker.count)
@@ -152,15 +152,18 @@ class BaseModel(CheckedModel):
             self._maybe_reset_call_context()
 
     def _total(self, weights: Mapping[str, float], terms: Mapping, batch: Mapping) -> tf.Tensor:
-        """Returns the weighted sum of terms, each its mean over the batch, and of added losses."""
+        """Returns the weighted sum of terms, each its mean over the batch."""
         sample_weight = batch.get("sample_weight")
         means = [
             weight * _mean(name, terms[name], sample_weight)
             for name, weight in weights.items()
             if weight and name in terms
         ]
-        added = [tf.cast(loss, tf.float32) for loss in self.losses]
-        return tf.add_n([*means, *added] or [tf.zeros([])])
+        return tf.add_n(means or [tf.zeros([])])
+
+    def _added(self) -> tf.Tensor:
+        """Returns the losses that layers add, such as regularisers: once, for all players."""
+        return tf.reduce_sum([tf.cast(added, tf.float32) for added in self.losses])
 
     def _logs(
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
@@ -267,6 +270,13 @@ class BaseModel(CheckedModel):
 def means(*names: str) -> dict[str, keras.metrics.Metric]:
     """Returns trackers that average, by name."""
     return {name: keras.metrics.Mean(name=name) for name in names}
+
+
+def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Returns the optimiser without the one around it that scales losses."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
 
 
 def _mean(name: str, term: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:

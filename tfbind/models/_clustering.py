@@ -44,7 +44,9 @@ class ClusteringModel(BaseModel):
         super().__init__(event_shape, **kwargs)
         self.num_clusters = num_clusters
         usage = metrics.ClusterUsage(num_clusters if prior is None else prior)
-        self.trackers |= {"cluster_usage": usage, **self._accuracies()}
+        accuracies = self._accuracies()
+        self._scored = tuple(accuracies)
+        self.trackers |= {"cluster_usage": usage, **accuracies}
 
     def _accuracies(self) -> dict[str, keras.metrics.Metric]:
         size = (_MAX_CLASSES, self.num_clusters)
@@ -62,7 +64,7 @@ class ClusteringModel(BaseModel):
 
     def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
         found = (batch["label"], outputs["probabilities"])
-        return {name: found for name in self._accuracies()}
+        return {name: found for name in self._scored}
 
     def probabilities(self, images: Any, batch_size: int | None = None) -> np.ndarray:
         """Returns the probability of each cluster, float32 `[n, K]`, of images `[n, ...]`."""

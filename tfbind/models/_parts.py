@@ -30,3 +30,16 @@ def restore_parts(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     """Returns a config with the parts of these names made of their configs."""
     made = {name: keras.saving.deserialize_keras_object(config[name]) for name in names}
     return {**config, **made}
+
+
+def run(part: keras.Layer, inputs: Any, training: bool | None = None) -> Any:
+    """Returns what a part makes of its inputs, in the mode of the step or in one of its own.
+
+    Keras keeps the last mode that a layer was called with for all later ones, so that a part with
+    a frozen layer (called with `training=False`) would end the training of the others.
+    """
+    context = part._get_call_context()
+    mode = context.get_value("training")
+    outputs = part(inputs) if training is None else part(inputs, training=training)
+    context.set_value("training", mode)
+    return outputs
