@@ -35,12 +35,15 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@rm -rf build/typed && mkdir -p build/typed/tfbind
+	@ln -s "$(CURDIR)"/tfbind/* "$(CURDIR)/export" "$(CURDIR)/serving" build/typed/tfbind
+	@$(BIN)/mypy build/typed/tfbind
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist tfbind.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist tfbind.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 # No build isolation: pip would fetch a setuptools that constraints.txt does not pin.
 $(STAMP): setup.py constraints.txt

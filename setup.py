@@ -19,6 +19,7 @@ PACKAGES = {
     "tfbind.layers": "tfbind/layers",
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",
+    "tfbind.plots": "tfbind/plots",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.training.tasks": "tfbind/training/tasks",
@@ -54,6 +55,7 @@ EXTRAS["dev"] = [
     "build",
     "dill",  # the test cases of tensorflow-datasets import it
     "ipykernel",
+    "mypy",
     "nbclient",
     "nbformat",
     "pytest",

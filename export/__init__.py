@@ -8,6 +8,7 @@ if __name__ != "tfbind.export":
     raise ImportError(f"Import this package as `tfbind.export`. Received: {__name__!r}.")
 
 import importlib
+from typing import Any
 
 __all__ = [
     "SavedModelRunner",
@@ -38,11 +39,11 @@ _MODULES = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'tfbind.export' has no attribute {name!r}")
     return getattr(importlib.import_module(f"tfbind.export.{_MODULES[name]}"), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

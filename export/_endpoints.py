@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 _HALF = (tf.float16, tf.bfloat16)
@@ -17,7 +18,7 @@ class TracedEndpoint(NamedTuple):
     descriptions: dict  # output name -> text
 
 
-def trace_endpoints(model, batch_size=None):
+def trace_endpoints(model: keras.Model, batch_size: int | None = None) -> dict[str, TracedEndpoint]:
     """Returns name -> `TracedEndpoint`, for any batch size or for one that is fixed.
 
     Raises:

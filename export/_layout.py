@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -12,12 +13,12 @@ SAVED_MODEL = "saved_model.pb"
 EXTRA = "assets.extra"
 
 
-def is_tflite(path):
+def is_tflite(path: str | os.PathLike) -> bool:
     """Tells a TFLite file, by its name, from a SavedModel folder."""
     return pathlib.Path(path).suffix == ".tflite"
 
 
-def find_tflite(path):
+def find_tflite(path: str | os.PathLike) -> pathlib.Path:
     """Returns `path` if there is a file; raises ValueError."""
     path = pathlib.Path(path)
     if not path.is_file():
@@ -28,7 +29,7 @@ def find_tflite(path):
     return path
 
 
-def card_path(artifact):
+def card_path(artifact: str | os.PathLike) -> pathlib.Path:
     """Returns where the card of a TFLite file or of one SavedModel version lies."""
     artifact = pathlib.Path(artifact)
     if is_tflite(artifact):
@@ -36,12 +37,12 @@ def card_path(artifact):
     return artifact / EXTRA / "tfbind_card.json"
 
 
-def sha256(file):
+def sha256(file: str | os.PathLike) -> str:
     """Returns the SHA-256 of a file's bytes in hexadecimal."""
     return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
 
 
-def version_folders(directory):
+def version_folders(directory: str | os.PathLike) -> dict[int, pathlib.Path]:
     """Returns version number -> folder, lowest first; folders not named by a number are not."""
     directory = pathlib.Path(directory)
     folders = directory.iterdir() if directory.is_dir() else ()
@@ -54,7 +55,7 @@ def version_folders(directory):
     )
 
 
-def find_saved_model(path):
+def find_saved_model(path: str | os.PathLike) -> pathlib.Path:
     """Returns the folder of one version: `path` itself, or the latest version in it.
 
     Raises:
@@ -84,7 +85,7 @@ def find_saved_model(path):
 
 
 @contextlib.contextmanager
-def written_at_once(folder):
+def written_at_once(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder in `folder`, which is made if need be, for files to move out of.
 
     Its name is no number, so that a TF Serving that polls `folder` passes it over. If the body

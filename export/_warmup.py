@@ -1,5 +1,8 @@
 """The requests that TF Serving replays before it takes a new version into service."""
 
+import pathlib
+from typing import Any
+
 import tensorflow as tf
 
 from tfbind.export import _layout, samples
@@ -8,7 +11,7 @@ FILE_NAME = "tf_serving_warmup_requests"
 BATCH_SIZES = (1, 8)
 
 
-def write_warmup(card, folder, model_name):
+def write_warmup(card: dict[str, Any], folder: pathlib.Path, model_name: str) -> bool:
     """Writes a request a signature and batch size into a SavedModel, and tells whether it did.
 
     The protos come with the extra `tfbind[serving]`; without it the model is served cold.

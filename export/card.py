@@ -3,14 +3,22 @@
 import datetime
 import json
 import numbers
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from tfbind.export import _layout
+
+if TYPE_CHECKING:  # reading a card loads no TensorFlow
+    import keras
+
+    from tfbind.export._endpoints import TracedEndpoint
 
 # In every Keras config, and of no interest on a card.
 _KERAS_SETTINGS = ("name", "trainable", "dtype")
 
 
-def build_card(model):
+def build_card(model: "keras.Model") -> dict[str, Any]:
     """Describes a model's endpoints, settings and origin.
 
     Args:
@@ -38,7 +46,7 @@ def build_card(model):
     return describe(model, _endpoints.trace_endpoints(model))
 
 
-def describe(model, traced):
+def describe(model: "keras.Model", traced: "dict[str, TracedEndpoint]") -> dict[str, Any]:
     """Returns the card of a model whose endpoints have been traced."""
     import keras
     import tensorflow as tf
@@ -62,7 +70,7 @@ def describe(model, traced):
     }
 
 
-def read_card(path):
+def read_card(path: str | os.PathLike) -> dict[str, Any]:
     """Reads the card of an artifact without loading TensorFlow.
 
     Args:
@@ -96,7 +104,7 @@ def read_card(path):
     return card
 
 
-def write_card(card, file):
+def write_card(card: dict[str, Any], file: pathlib.Path) -> None:
     """Writes a card as JSON."""
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", "utf-8")
@@ -121,7 +129,7 @@ def _describe_tensor(spec):
 
 def _plain(config):
     """Returns the settings of a config: parts by class name and settings, no weights or layers."""
-    plain = {}
+    plain: dict[str, Any] = {}
     for key, value in config.items():
         if key in _KERAS_SETTINGS:
             continue

@@ -1,5 +1,8 @@
 """The check of an artifact: does the file on disk do what its card says?"""
 
+import os
+from typing import Any
+
 import numpy as np
 
 from tfbind.export import _layout
@@ -13,7 +16,7 @@ _BATCH_SIZE = 3
 _ROW_TOLERANCE = 1e-4
 
 
-def check_artifact(path):
+def check_artifact(path: str | os.PathLike) -> dict[str, Any]:
     """Loads an artifact as its server or device would, runs every signature, and compares.
 
     Use it after a copy or before a release. A SavedModel is loaded as TF Serving does and run on

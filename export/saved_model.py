@@ -8,7 +8,9 @@ from tfbind.export import _endpoints, _layout, _warmup
 from tfbind.export.card import describe, write_card
 
 
-def export_saved_model(model, directory, version=None):
+def export_saved_model(
+    model: keras.Model, directory: str | os.PathLike, version: int | None = None
+) -> str:
     """Writes a model's endpoints as one version of a SavedModel for TF Serving.
 
     Use it for servers; `export_tflite` is for devices. Each endpoint becomes a signature for any
@@ -53,7 +55,7 @@ def export_saved_model(model, directory, version=None):
     return str(target)
 
 
-def write_archive(traced, folder):
+def write_archive(traced: dict[str, _endpoints.TracedEndpoint], folder: pathlib.Path) -> None:
     """Writes traced endpoints as a SavedModel, the way TF Serving can read it."""
     # `archive.track(model)` would store every weight a second time; the endpoints track theirs.
     archive = keras.export.ExportArchive()

@@ -1,4 +1,9 @@
+import os
+from collections.abc import Mapping
+
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfbind.export import _layout, _runner
 
@@ -12,6 +17,12 @@ class SavedModelRunner:
 
     Args:
         path: The folder of one version, or one with versions, of which the latest is taken.
+
+    Attributes:
+        signatures: Dict from name to `inputs` and `outputs`, dicts from name to `shape`, with
+            None for any size, and `dtype`, as on a card.
+        signature_defs: Dict from name to `SignatureDef`, as in the file; TensorFlow's own, such as
+            `__saved_model_init_op`, are among them.
 
     Call arguments:
         signature: Name of the signature.
@@ -32,34 +43,32 @@ class SavedModelRunner:
     (2, 500)
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         folder = _layout.find_saved_model(path)
         # Without a GPU, whose matmuls (TF32) are rougher than what the checks tolerate.
         config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
-            meta_graph = load_meta_graph(self._session, folder)
+            meta_graph = _load(self._session, folder)
         except Exception as error:  # protobuf, TensorFlow and the file system have their own
+            self.close()
             raise ValueError(
                 f"`path` must be a readable SavedModel. Received: path={str(path)!r}, which "
                 f"cannot be loaded ({_runner.first_line(error)}); export the model again."
             ) from error
-        self._signature_defs = {
-            name: signature
-            for name, signature in meta_graph.signature_def.items()
-            if not name.startswith("__")  # TensorFlow's own
-        }
+        self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {
             name: {
                 "inputs": _describe(signature.inputs),
                 "outputs": _describe(signature.outputs),
             }
-            for name, signature in self._signature_defs.items()
+            for name, signature in sorted(self.signature_defs.items())
+            if not name.startswith("__")  # TensorFlow's own
         }
 
-    def __call__(self, signature, inputs):
+    def __call__(self, signature: str, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
         inputs = _runner.check_inputs(self.signatures, signature, inputs)
-        definition = self._signature_defs[signature]
+        definition = self.signature_defs[signature]
         try:
             return self._session.run(
                 {name: tensor.name for name, tensor in definition.outputs.items()},
@@ -70,8 +79,12 @@ class SavedModelRunner:
                 f"The model cannot run on these inputs: {_runner.first_line(error)}."
             ) from error
 
+    def close(self) -> None:
+        """Frees the memory that the weights take."""
+        self._session.close()
 
-def load_meta_graph(session, folder):
+
+def _load(session, folder):
     """Loads a SavedModel into a TF1 `session`, as TF Serving does; returns the meta graph.
 
     TensorFlow's advice to move to the loader of TensorFlow 2 is kept off the screen.
@@ -89,8 +102,14 @@ def load_meta_graph(session, folder):
 def _describe(tensors):
     return {
         name: {
-            "shape": [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim],
+            "shape": _shape(info.tensor_shape),
             "dtype": tf.as_dtype(info.dtype).name,
         }
         for name, info in sorted(tensors.items())
     }
+
+
+def _shape(proto):
+    if proto.unknown_rank:
+        return None
+    return [None if dim.size < 0 else dim.size for dim in proto.dim]

@@ -4,18 +4,22 @@ import os
 import pathlib
 import re
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
 
 from tfbind.export import _layout
+from tfbind.models._batch import as_dict
 
 _COPY = re.compile(r"mhlo\.copy (%\S+) : (tensor<\S+>)")
 _ALIAS = re.compile(r"parameter_number = (\d+) : i64\}, output_index = array<i64: (\d+)>")
 _COUNTER = re.compile(r"_\d+(?=/|_|$)")
 
 
-def export_train_step(model, batch, folder):
+def export_train_step(
+    model: keras.Model, batch: np.ndarray | dict[str, np.ndarray], folder: str | os.PathLike
+) -> str:
     """Writes the training step that `fit` runs, optimiser included, as one StableHLO program.
 
     `TrainStepRunner` trains with it on any accelerator whose runtime speaks PJRT, without
@@ -59,7 +63,7 @@ def export_train_step(model, batch, folder):
         raise ValueError(f"`folder` must be a new one. Received: folder={str(folder)!r}.")
     variables = _variables(model)
     model.reset_metrics()
-    batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    batch = {key: tf.convert_to_tensor(value) for key, value in as_dict(batch).items()}
     step = tf.function(model.train_step, jit_compile=True, autograph=False)
     traced = step.get_concrete_function(batch)
     program = step.experimental_get_compiler_ir(batch)(stage="stablehlo")
@@ -68,8 +72,7 @@ def export_train_step(model, batch, folder):
         "logs": _describe_logs(traced.structured_outputs),
         "variables": _describe_variables(model, variables, traced, program),
         "learning_rates": [
-            _find(variables, getattr(optimizer, "learning_rate", None))
-            for optimizer in _optimizers(model)
+            _find(variables, optimizer.learning_rate) for optimizer in model.optimizers
         ],
     }
     with _layout.written_at_once(folder.parent) as temporary:
@@ -82,7 +85,9 @@ def export_train_step(model, batch, folder):
     return str(folder)
 
 
-def restore_variables(model, folder, path):
+def restore_variables(
+    model: keras.Model, folder: str | os.PathLike, path: str | os.PathLike
+) -> None:
     """Brings what a `TrainStepRunner` saved back into Keras: weights, optimisers and metrics.
 
     Args:
@@ -113,19 +118,7 @@ def _variables(model):
     """Returns all that a step may change, in an order that the same model always has."""
     if not model.compiled:
         raise ValueError("`model` must be compiled. Received: a model without an optimizer.")
-    optimizers = _optimizers(model)
-    for optimizer in optimizers:
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
-    return [
-        *model.variables,
-        *(variable for optimizer in optimizers for variable in optimizer.variables),
-        *model.metrics_variables,
-    ]
-
-
-def _optimizers(model):
-    return [getattr(model, name) for name in getattr(model, "OPTIMIZERS", ("optimizer",))]
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
 def _find(variables, wanted):
@@ -133,7 +126,6 @@ def _find(variables, wanted):
 
 
 def _describe_inputs(batch):
-    batch = batch if isinstance(batch, dict) else {"x": batch}
     return [
         {"name": name, "shape": list(batch[name].shape), "dtype": batch[name].dtype.name}
         for name in sorted(batch)  # `tf.nest` flattens dicts so
@@ -155,7 +147,9 @@ def _describe_variables(model, variables, traced, program):
             f"Received: {[traced.captured_inputs[i] for i in captured.values()]}."
         )
     arguments = [None if number is None else num_inputs + number for number in arguments]
-    outputs = {int(argument): int(output) for argument, output in _ALIAS.findall(program)}
+    outputs: dict[int | None, int] = {
+        int(argument): int(output) for argument, output in _ALIAS.findall(program)
+    }
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
         {

@@ -1,7 +1,9 @@
 import os
 import pathlib
 import re
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,11 +14,13 @@ from tfbind.export.samples import sample_inputs
 from tfbind.export.saved_model import write_archive
 from tfbind.export.tflite_runner import TFLiteRunner, load_interpreter
 
-# Batches on which a new file is compared with Keras if the caller has no samples.
+# Batches on which a new file is compared with Keras.
 _NUM_BATCHES = 4
 
 
-def export_tflite(model, path, quantize="none", batch_size=1, *, samples=None):
+def export_tflite(
+    model: keras.Model, path: str | os.PathLike, quantize: str = "none", batch_size: int = 1
+) -> dict[str, Any]:
     """Writes a model's endpoints as one TFLite file, runs it, and tells how far off it is.
 
     Use it for phones, browsers and microcontrollers; `export_saved_model` is for servers. Each
@@ -30,12 +34,11 @@ def export_tflite(model, path, quantize="none", batch_size=1, *, samples=None):
         quantize: "none"; "float16", weights of half the size; or "dynamic", weights in 8 bits
             and a quarter of the size, inputs and outputs in float32 all the same.
         batch_size: Integer >= 1, the rows of every call.
-        samples: Dict from input name to array `[n, ...]` on which to compare, n at least
-            `batch_size`; what it lacks is drawn from the endpoint's range. None draws all.
 
     Returns:
         A dict: `path`; `bytes`, the size; `sha256`; `quantize`; `batch_size`; `errors`, from
-        endpoint to output to `max` and `mean`, the absolute error against the Keras model.
+        endpoint to output to `max` and `mean`, the absolute error against the Keras model on
+        inputs drawn from the endpoint's ranges.
 
     Raises:
         ImportError: If LiteRT is not installed.
@@ -57,17 +60,7 @@ def export_tflite(model, path, quantize="none", batch_size=1, *, samples=None):
     load_interpreter()  # before the work, not after it
     traced = _endpoints.trace_endpoints(model, batch_size)
     card = describe(model, traced)
-    samples = samples or {}
-    known = {name for endpoint in card["endpoints"].values() for name in endpoint["inputs"]}
-    if not set(samples) <= known:
-        raise ValueError(
-            f"`samples` must be for inputs of the endpoints, {sorted(known)}. "
-            f"Received: {sorted(samples)}."
-        )
-    batches = {
-        name: _batches(endpoint, batch_size, samples)
-        for name, endpoint in card["endpoints"].items()
-    }
+    batches = {name: _batches(endpoint, batch_size) for name, endpoint in card["endpoints"].items()}
     with _layout.written_at_once(path.parent) as temporary:
         file = temporary / path.name
         file.write_bytes(_convert(traced, quantize, temporary / "saved_model"))
@@ -105,22 +98,12 @@ def _convert(traced, quantize, folder):
         ) from error
 
 
-def _batches(endpoint, batch_size, samples):
+def _batches(endpoint, batch_size):
     """Returns dicts of arrays to run one endpoint on."""
-    given = {name: np.asarray(samples[name]) for name in endpoint["inputs"] if name in samples}
-    num_rows = min((len(array) for array in given.values()), default=_NUM_BATCHES * batch_size)
-    if num_rows < batch_size:
-        raise ValueError(
-            f"`samples` must hold at least `batch_size` rows. Received: {num_rows} rows, "
-            f"batch_size={batch_size}."
-        )
-    rows = {**sample_inputs(endpoint, num_rows), **given}
+    rows = sample_inputs(endpoint, _NUM_BATCHES * batch_size)
     return [
-        {
-            name: array[start : start + batch_size].astype(endpoint["inputs"][name]["dtype"])
-            for name, array in rows.items()
-        }
-        for start in range(0, num_rows - batch_size + 1, batch_size)
+        {name: array[start : start + batch_size] for name, array in rows.items()}
+        for start in range(0, _NUM_BATCHES * batch_size, batch_size)
     ]
 
 
@@ -128,7 +111,7 @@ def _compare(runner, traced, batches):
     """Returns endpoint -> output -> the largest and the mean absolute error against Keras."""
     errors = {}
     for name, entry in traced.items():
-        differences = {output: [] for output in entry.outputs}
+        differences: dict[str, list[np.ndarray]] = {output: [] for output in entry.outputs}
         for batch in batches[name]:
             answer = runner(name, batch)
             with tf.device("CPU"):  # a GPU's matmuls (TF32) would count as errors of the file

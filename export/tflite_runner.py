@@ -1,4 +1,8 @@
+import os
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfbind.export import _layout, _runner
 
@@ -30,7 +34,7 @@ class TFLiteRunner:
     (1, 500)
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         interpreter_class = load_interpreter()
         path = _layout.find_tflite(path)
         try:
@@ -53,7 +57,7 @@ class TFLiteRunner:
             for name, runner in runners.items()
         }
 
-    def __call__(self, signature, inputs):
+    def __call__(self, signature: str, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
         inputs = _runner.check_inputs(self.signatures, signature, inputs)
         try:
             return self._runners[signature](**inputs)
@@ -63,7 +67,7 @@ class TFLiteRunner:
             ) from error
 
 
-def load_interpreter():
+def load_interpreter() -> type:
     """Returns LiteRT's interpreter class; raises ImportError that names the extra."""
     try:
         from ai_edge_litert.interpreter import Interpreter

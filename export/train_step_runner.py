@@ -1,10 +1,13 @@
 import dataclasses
 import json
+import os
 import pathlib
+from typing import Any
 
 import jax
 import jax.export
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfbind import _files
 from tfbind._validation import check_choice
@@ -33,11 +36,13 @@ class TrainStepRunner:
     >>> _ = tfbind.export.export_train_step(model, np.zeros((8, 4), "float32"), folder)
     >>> runner = tfbind.export.TrainStepRunner(folder, "cpu")
     >>> order = np.arange(24).reshape(3, 8)
-    >>> runner.train({"x": np.eye(24, 4, dtype="float32")}, {"x": order})["loss"].shape
+    >>> runner.train({"image": np.eye(24, 4, dtype="float32")}, {"image": order})["loss"].shape
     (3,)
     """
 
-    def __init__(self, folder, device=None):
+    variables: list[jax.typing.ArrayLike]
+
+    def __init__(self, folder: str | os.PathLike, device: str | None = None) -> None:
         folder = pathlib.Path(folder)
         if not (folder / "train_step.json").is_file():
             raise ValueError(
@@ -55,11 +60,13 @@ class TrainStepRunner:
             call = _callable(step, described)
         self._epoch = jax.jit(_epoch(call, described), donate_argnums=0)
 
-    def train(self, data, order):
+    def train(
+        self, data: dict[str, np.ndarray | jax.Array], order: dict[str, np.ndarray | jax.Array]
+    ) -> dict[str, np.ndarray]:
         """Runs steps on the device, with metrics that start from zero as in an epoch of `fit`.
 
         Args:
-            data: Dict of the name of an input to its examples, an array `[n, ...]`; "x" where a
+            data: Dict of the name of an input to its examples, an array `[n, ...]`; "image" where a
                 step takes an array. What is a `jax.Array` on the device already is not moved.
             order: Dict of the name of an input to int `[steps, batch_size]`, the examples of
                 each step.
@@ -85,7 +92,7 @@ class TrainStepRunner:
             self.variables, logs = self._epoch(variables, data, order)
         return {log["name"]: np.asarray(logs[log["output"]]) for log in self._described["logs"]}
 
-    def set_learning_rate(self, value):
+    def set_learning_rate(self, value: float) -> None:
         """Sets the variable that holds the learning rate, of every optimiser."""
         places = self._described["learning_rates"]
         if None in places:
@@ -95,12 +102,13 @@ class TrainStepRunner:
         for place in places:
             self.variables[place] = np.float32(value)
 
-    def save(self, path, **notes):
+    def save(self, path: str | os.PathLike, **notes: ArrayLike) -> None:
         """Writes the variables to a .npz file, which appears whole, beside `notes`, arrays."""
         with _files.replacing(path) as partial:
-            np.savez(partial, *map(np.asarray, self.variables), **notes)
+            arrays = map(np.asarray, self.variables)
+            np.savez(partial, *arrays, **notes)  # type: ignore[arg-type]  # its own `allow_pickle`
 
-    def restore(self, path):
+    def restore(self, path: str | os.PathLike) -> None:
         """Goes back to the variables in a file that `save` made."""
         with np.load(path) as saved:
             self._put(_values(saved, self._described))
@@ -157,8 +165,10 @@ def _callable(step, described):
     It is an empty function, exported with the same arguments and outputs, in which the program
     takes the place of the empty one.
     """
-    arguments = dict(enumerate(map(_shape, described["inputs"])))
-    outputs = {log["output"]: jax.ShapeDtypeStruct((), "float32") for log in described["logs"]}
+    arguments: dict[int | None, Any] = dict(enumerate(map(_shape, described["inputs"])))
+    outputs: dict[int | None, Any] = {
+        log["output"]: jax.ShapeDtypeStruct((), "float32") for log in described["logs"]
+    }
     for spec in described["variables"]:
         arguments[spec["argument"]] = outputs[spec["output"]] = _shape(spec)
     for places in (arguments, outputs):

@@ -7,6 +7,7 @@ if __name__ != "tfbind.serving":
     raise ImportError(f"Import this package as `tfbind.serving`. Received: {__name__!r}.")
 
 import importlib
+from typing import Any
 
 __all__ = [
     "GrpcClient",
@@ -32,7 +33,7 @@ _MODULES = {
 _EXTRA = ("google", "grpc", "tensorflow_serving")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'tfbind.serving' has no attribute {name!r}")
     try:
@@ -47,5 +48,5 @@ def __getattr__(name):
     return getattr(module, name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

@@ -1,9 +1,12 @@
 """Arrays to and from the `TensorProto` of `_wire.py`, without TensorFlow."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from google.protobuf.message import Message
+
+from tfbind.export._runner import dtype_name
 from tfbind.serving import _wire
-from tfbind.serving._tensors import dtype_name
 
 # dtype -> (name in the DataType enum, field of the values where they are not packed as bytes)
 _DTYPES = {
@@ -24,7 +27,7 @@ _DTYPES = {
 _NUMBERS = {_wire.ENUMS["DataType"][enum]: dtype for dtype, (enum, _) in _DTYPES.items()}
 
 
-def encode_tensor(name, array):
+def encode_tensor(name: str, array: np.ndarray) -> Message:
     """Returns an array as a `TensorProto`; raises ValueError on a dtype that has no place there."""
     dtype = dtype_name(array)
     if dtype not in _DTYPES:
@@ -42,7 +45,7 @@ def encode_tensor(name, array):
     return proto
 
 
-def decode_tensor(name, proto):
+def decode_tensor(name: str, proto: Any) -> np.ndarray:
     """Returns a `TensorProto` as an array; strings as an object array of bytes."""
     dtype = _NUMBERS.get(proto.dtype)
     if dtype is None:

@@ -12,18 +12,26 @@ from tensorflow_serving.apis import (
 )
 
 from tfbind.serving import _wire
-from tfbind.serving._served_model import NotFoundError
+from tfbind.serving._served_model import (
+    NotFoundError,
+    ServedModel,
+    choose_signature,
+    signature_def_map,
+)
 
 _HEALTH_SERVICES = ("", "ModelService", "PredictionService")
 
 
-def status_of(served, name, number=None):
+def status_of(
+    served: ServedModel, name: str, number: int | None = None
+) -> get_model_status_pb2.GetModelStatusResponse:
     """Returns the `GetModelStatusResponse` for one version, or for all, latest first."""
-    number, _ = (None, served.find(name)) if number is None else served.find(name, number)
+    latest, _ = served.find(name, number)
+    numbers = sorted(served.versions, reverse=True) if number is None else [latest]
     response = get_model_status_pb2.GetModelStatusResponse()
-    for version in sorted(served.versions if number is None else [number], reverse=True):
+    for number in numbers:
         status = response.model_version_status.add(
-            version=version, state=get_model_status_pb2.ModelVersionStatus.AVAILABLE
+            version=number, state=get_model_status_pb2.ModelVersionStatus.AVAILABLE
         )
         status.status.error_code = 0
     return response
@@ -32,29 +40,34 @@ def status_of(served, name, number=None):
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata."""
 
-    def __init__(self, served):
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
 
-    def Predict(self, request, context):
+    def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
         return _answer(context, self._predict, request)
 
-    def GetModelMetadata(self, request, context):
+    def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         return _answer(context, self._metadata, request)
 
     def _predict(self, request):
-        number, version = self._served.find(*_spec(request))
-        signature_name = request.model_spec.signature_name or "serving_default"
+        number, runner = self._served.find(*_spec(request))
+        signature_name = choose_signature(runner, request.model_spec.signature_name)
+        wanted = _wanted_outputs(runner, signature_name, request.output_filter)
         inputs = {name: _to_array(name, proto) for name, proto in request.inputs.items()}
-        outputs = version.predict(signature_name, inputs, request.output_filter)
+        outputs = runner(signature_name, inputs)
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, request, number)
         response.model_spec.signature_name = signature_name
-        for name, array in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(array))
+        for name in wanted:
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
         return response
 
     def _metadata(self, request):
-        number, version = self._served.find(*_spec(request))
+        number, runner = self._served.find(*_spec(request))
         if list(request.metadata_field) != ["signature_def"]:
             raise ValueError(
                 "`metadata_field` must be ['signature_def']. "
@@ -62,21 +75,23 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         _fill_spec(response.model_spec, request, number)
-        response.metadata["signature_def"].Pack(version.signature_def_map)
+        response.metadata["signature_def"].Pack(signature_def_map(runner))
         return response
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus."""
 
-    def __init__(self, served):
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
 
-    def GetModelStatus(self, request, context):
+    def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         return _answer(context, lambda request: status_of(self._served, *_spec(request)), request)
 
 
-def add_services(server, served):
+def add_services(server: grpc.Server, served: ServedModel) -> None:
     """Adds the prediction, model and health services to a gRPC server."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(served), server
@@ -127,6 +142,17 @@ def _spec(request):
 def _fill_spec(spec, request, number):
     spec.name = request.model_spec.name
     spec.version.value = number
+
+
+def _wanted_outputs(runner, signature_name, output_filter):
+    known = runner.signatures[signature_name]["outputs"]
+    wanted = list(output_filter) or list(known)
+    if len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
+        raise ValueError(
+            f"`output_filter` must name outputs of signature {signature_name!r} once each, "
+            f"from {', '.join(map(repr, known))}. Received: {', '.join(map(repr, wanted))}."
+        )
+    return wanted
 
 
 def _to_array(name, proto):

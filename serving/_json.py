@@ -3,11 +3,12 @@
 import base64
 import binascii
 import itertools
+from typing import Any
 
 import numpy as np
 
 
-def encode(name, array):
+def encode(name: str, array: np.ndarray) -> Any:
     """Returns the nested lists of `array`.
 
     Floats have the fewest digits that give the same number back. Strings become base64 objects
@@ -33,12 +34,12 @@ def _encode_string(item, binary):
     return {"b64": base64.b64encode(item).decode()}
 
 
-def is_base64(value):
+def is_base64(value: object) -> bool:
     """Returns whether a JSON value stands for bytes."""
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
-def decode(name, value, dtype):
+def decode(name: str, value: Any, dtype: str) -> np.ndarray:
     """Returns a JSON value, a scalar or nested lists, as an array; raises ValueError.
 
     Nothing is rounded or wrapped in silence: a number that `dtype` cannot hold is refused.

@@ -1,13 +1,17 @@
 """What a server needs before it starts: NAME/<version>/saved_model.pb, and free ports."""
 
+import os
 import pathlib
 import socket
 
 from tfbind._validation import check_integer
 from tfbind.export._layout import SAVED_MODEL, version_folders
 
+HOST = "127.0.0.1"
+"""The address that servers of our own listen on, reached from this machine only."""
 
-def find_versions(directory):
+
+def find_versions(directory: str | os.PathLike) -> dict[int, pathlib.Path]:
     """Returns version number -> folder, lowest first, of the SavedModels in `directory`.
 
     Folders whose name is not a whole number are ignored, and so are versions that are not fully
@@ -44,7 +48,7 @@ def find_versions(directory):
     )
 
 
-def model_name(directory, name=None):
+def model_name(directory: str | os.PathLike, name: str | None = None) -> str:
     """Returns the name a model is served under: `name`, else that of the folder."""
     name = pathlib.Path(directory).resolve().name if name is None else name
     if not isinstance(name, str) or not name or set(name) & set("/:"):
@@ -52,8 +56,8 @@ def model_name(directory, name=None):
     return name
 
 
-def check_ports(host, port, rest_port):
-    """Raises ValueError unless both ports, of which 0 is any, are free on `host`."""
+def check_ports(port: int, rest_port: int) -> None:
+    """Raises ValueError unless both ports, of which 0 is any, are free on this machine."""
     if port == rest_port != 0:
         raise ValueError(f"`rest_port` must differ from `port`. Received: port=rest_port={port}.")
     for name, number in (("port", port), ("rest_port", rest_port)):
@@ -61,10 +65,10 @@ def check_ports(host, port, rest_port):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, number))
+                probe.bind((HOST, number))
             except (OSError, OverflowError) as error:
-                reason = getattr(error, "strerror", None) or error
+                reason = error.strerror if isinstance(error, OSError) else error
                 raise ValueError(
-                    f"`{name}` must be a free port of {host}. "
+                    f"`{name}` must be a free port of {HOST}. "
                     f"Received: {name}={number} ({reason}); choose another."
                 ) from error

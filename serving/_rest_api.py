@@ -4,10 +4,19 @@ import http.server
 import json
 import re
 import urllib.parse
+from typing import Any
+
+import numpy as np
 
 from tfbind.serving._grpc_services import status_of
 from tfbind.serving._json import decode, encode, is_base64
-from tfbind.serving._served_model import NotFoundError, to_json
+from tfbind.serving._served_model import (
+    NotFoundError,
+    ServedModel,
+    choose_signature,
+    signature_def_map,
+    to_json,
+)
 
 _PATH = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>:predict|/metadata)?"
@@ -18,7 +27,7 @@ _URLS = (
 )
 
 
-def read_request(body):
+def read_request(body: bytes) -> dict[str, Any]:
     """Returns the JSON object of a predict request; raises ValueError."""
     try:
         request = json.loads(body)
@@ -37,11 +46,11 @@ def read_request(body):
     name = request.get("signature_name", "")
     if not isinstance(name, str):
         raise ValueError(f"`signature_name` must be text. Received: signature_name={name!r}.")
-    return {**request, "signature_name": name or "serving_default"}
+    return {**request, "signature_name": name}
 
 
-def read_inputs(request, signature):
-    """Returns the arrays of a request by input name; raises ValueError.
+def read_inputs(request: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the arrays of a request by name, for the `known` inputs of its signature.
 
     Unknown and missing names are left for the model to refuse.
     """
@@ -49,16 +58,15 @@ def read_inputs(request, signature):
         _rows_to_columns(request["instances"]) if "instances" in request else request["inputs"]
     )
     if not isinstance(columns, dict) or is_base64(columns):
-        if len(signature.inputs) != 1:
+        if len(known) != 1:
             raise ValueError(
                 "The inputs must be given by name, "
-                f"{', '.join(map(repr, signature.inputs))}, as there are several. "
+                f"{', '.join(map(repr, known))}, as there are several. "
                 "Received: values without names."
             )
-        columns = dict.fromkeys(signature.inputs, columns)
-    known = signature.inputs
+        columns = dict.fromkeys(known, columns)
     return {
-        name: decode(name, value, known[name].dtype) if name in known else None
+        name: decode(name, value, known[name]["dtype"]) if name in known else None
         for name, value in columns.items()
     }
 
@@ -81,7 +89,7 @@ def _rows_to_columns(rows):
     return {name: [row[name] for row in rows] for name in names}
 
 
-def write_outputs(outputs, num_rows=None):
+def write_outputs(outputs: dict[str, np.ndarray], num_rows: int | None = None) -> dict[str, Any]:
     """Returns the answer to a predict request: by rows if `num_rows` is given, else by columns.
 
     A single output goes without its name.
@@ -111,17 +119,18 @@ def _check_rows(outputs, num_rows):
 class RestHandler(http.server.BaseHTTPRequestHandler):
     """Answers one connection; `server.served` is the `ServedModel`."""
 
+    server: "RestServer"
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are two writes
     timeout = 60  # seconds an idle connection may keep its thread
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self._answer("GET")
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         self._answer("POST")
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         """Keeps the terminal quiet."""
 
     def _answer(self, method):
@@ -159,17 +168,17 @@ class RestHandler(http.server.BaseHTTPRequestHandler):
         return to_json(status_of(self.server.served, model, number))
 
     def _predict(self, model, number, body):
-        _, version = self.server.served.find(model, number)
+        _, runner = self.server.served.find(model, number)
         request = read_request(body)
-        name = request["signature_name"]
-        outputs = version.predict(name, read_inputs(request, version.signature(name)))
+        name = choose_signature(runner, request["signature_name"])
+        outputs = runner(name, read_inputs(request, runner.signatures[name]["inputs"]))
         return write_outputs(outputs, len(request["instances"]) if "instances" in request else None)
 
     def _metadata(self, model, number):
-        number, version = self.server.served.find(model, number)
+        number, runner = self.server.served.find(model, number)
         return {
             "model_spec": {"name": model, "signature_name": "", "version": str(number)},
-            "metadata": {"signature_def": to_json(version.signature_def_map)},
+            "metadata": {"signature_def": to_json(signature_def_map(runner))},
         }
 
     def _write(self, code, document):
@@ -187,6 +196,6 @@ class RestServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address, served):
+    def __init__(self, address: tuple[str, int], served: ServedModel) -> None:
         super().__init__(address, RestHandler)
         self.served = served

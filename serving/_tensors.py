@@ -1,8 +1,10 @@
 """Signatures and arrays as both clients and the server see them, without TensorFlow."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from tfbind.export._runner import dtype_name
 
 # TensorFlow's names in lower case, but for these.
 _DTYPE_NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}
@@ -10,6 +12,16 @@ _DTYPE_NAMES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float
 
 class ServingError(ValueError):
     """A server refused a request, did not answer, or did not answer in time."""
+
+
+def late(address: str, timeout: float) -> str:
+    """Returns the sentence about a server that did not answer in time."""
+    return f"{address} did not answer within {timeout:g} seconds; pass a larger `timeout`."
+
+
+def unreachable(address: str, reason: object) -> str:
+    """Returns the sentence about a server that is not there."""
+    return f"No server answers at {address} ({reason}); is it running?"
 
 
 class TensorInfo(NamedTuple):
@@ -30,7 +42,7 @@ class Signature(NamedTuple):
     outputs: dict
 
 
-def parse_signatures(signature_def_map):
+def parse_signatures(signature_def_map: dict[str, Any]) -> dict[str, Signature]:
     """Returns name -> `Signature` from the JSON form of a `SignatureDefMap`.
 
     TensorFlow's own entries, such as `__saved_model_init_op`, are left out.
@@ -60,12 +72,7 @@ def _parse_shape(shape):
     return tuple(None if size < 0 else size for size in sizes)
 
 
-def dtype_name(array):
-    """Returns the dtype of an array under TensorFlow's name: "string" for bytes and str."""
-    return "string" if array.dtype.kind in "OSU" else array.dtype.name
-
-
-def as_arrays(inputs):
+def as_arrays(inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Returns the inputs of a request as arrays by name; strings as object arrays of bytes."""
     if not isinstance(inputs, dict):
         raise TypeError(

@@ -89,6 +89,9 @@ _MESSAGES = {
     "HealthCheckResponse": {"status": (1, "ServingStatus")},
 }
 
+# As TF Serving's, for gRPC's own limit of 4 MiB is a few hundred images.
+UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = "tfbind.wire"
 

@@ -1,12 +1,20 @@
+from typing import Any, Self
+
 import grpc
+import numpy as np
 from google.protobuf import json_format
 
 from tfbind._validation import check_integer, check_number
 from tfbind.serving import _wire
 from tfbind.serving._codec import decode_tensor, encode_tensor
-from tfbind.serving._tensors import ServingError, as_arrays, parse_signatures
-
-_UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+from tfbind.serving._tensors import (
+    ServingError,
+    Signature,
+    as_arrays,
+    late,
+    parse_signatures,
+    unreachable,
+)
 
 
 class GrpcClient:
@@ -41,15 +49,19 @@ class GrpcClient:
         https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
     """
 
-    def __init__(self, target, model, timeout=10.0, *, version=None):
+    def __init__(
+        self, target: str, model: str, timeout: float = 10.0, *, version: int | None = None
+    ) -> None:
         self.target = target
         self.timeout = check_number("timeout", timeout, 0, open_low=True)
-        self._spec = {"name": model}
+        self._spec: dict[str, Any] = {"name": model}
         if version is not None:
             self._spec["version"] = {"value": check_integer("version", version, 0)}
-        self._channel = grpc.insecure_channel(target, options=_UNLIMITED)
+        self._channel = grpc.insecure_channel(target, options=_wire.UNLIMITED)
 
-    def predict(self, inputs, signature="serving_default"):
+    def predict(
+        self, inputs: dict[str, Any], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature, a dict from name to array.
 
         Args:
@@ -65,7 +77,7 @@ class GrpcClient:
             name: decode_tensor(name, proto) for name, proto in sorted(response.outputs.items())
         }
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Signature]:
         """Returns the signatures the server names, a dict from name to `Signature`."""
         response = self._call(
             "PredictionService", "GetModelMetadata", metadata_field=["signature_def"]
@@ -75,7 +87,7 @@ class GrpcClient:
         as_json = json_format.MessageToDict(signatures, preserving_proto_field_name=True)
         return parse_signatures(as_json)
 
-    def status(self):
+    def status(self) -> dict[int, str]:
         """Returns the state of each version, such as `{1: "AVAILABLE"}`."""
         response = self._call("ModelService", "GetModelStatus")
         states = {number: name for name, number in _wire.ENUMS["State"].items()}
@@ -84,14 +96,14 @@ class GrpcClient:
             for status in response.model_version_status
         }
 
-    def close(self):
+    def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _call(self, service, method, spec=(), **fields):
@@ -108,10 +120,7 @@ class GrpcClient:
 
     def _message(self, error):
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return (
-                f"{self.target} did not answer within {self.timeout:g} seconds; "
-                "pass a larger `timeout`."
-            )
+            return late(self.target, self.timeout)
         if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return f"No server answers at {self.target} ({error.details()}); is it running?"
+            return unreachable(self.target, error.details())
         return error.details() or f"{self.target} answered {error.code().name}."

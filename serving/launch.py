@@ -1,19 +1,21 @@
 """One command that serves a folder, with the best server there is."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import threading
 
-from tfbind.serving._layout import check_ports, find_versions, model_name
+from tfbind.serving._layout import HOST, check_ports, find_versions, model_name
 
 _EXECUTABLE = "tensorflow_model_server"
-_HOST = "127.0.0.1"
 
 
-def serve(directory, port=8500, rest_port=8501, name=None):
+def serve(
+    directory: str | os.PathLike, port: int = 8500, rest_port: int = 8501, name: str | None = None
+) -> None:
     """Serves a SavedModel over REST and gRPC until Ctrl-C or SIGTERM.
 
     Runs `tensorflow_model_server` if it is on the PATH, else `ReferenceServer`, which is for
@@ -33,16 +35,18 @@ def serve(directory, port=8500, rest_port=8501, name=None):
     """
     latest = max(find_versions(directory))
     name = model_name(directory, name)
-    check_ports(_HOST, port, rest_port)
+    check_ports(port, rest_port)
     with contextlib.suppress(KeyboardInterrupt), _sigterm_as_interrupt():
         if shutil.which(_EXECUTABLE):
-            _announce(_EXECUTABLE, name, latest, f"http://{_HOST}:{rest_port}", f"{_HOST}:{port}")
+            _announce(_EXECUTABLE, name, latest, f"http://{HOST}:{rest_port}", f"{HOST}:{port}")
             _run(server_command(directory, port, rest_port, name))
         else:
             _run_reference(directory, port, rest_port, name)
 
 
-def server_command(directory, port=8500, rest_port=8501, name=None):
+def server_command(
+    directory: str | os.PathLike, port: int = 8500, rest_port: int = 8501, name: str | None = None
+) -> list[str]:
     """Returns the command line that serves `directory` with `tensorflow_model_server`."""
     return [
         _EXECUTABLE,
@@ -71,7 +75,7 @@ def _run(command):
 def _run_reference(directory, port, rest_port, name):
     from tfbind.serving import ReferenceServer  # loads TensorFlow
 
-    with ReferenceServer(directory, port, rest_port, _HOST, name) as server:
+    with ReferenceServer(directory, port, rest_port, name) as server:
         what = "reference server: for tests and local use, not production"
         _announce(what, name, server.versions[-1], server.url, server.target)
         server.wait()

@@ -1,18 +1,20 @@
 import concurrent.futures
+import os
 import threading
+from typing import Self
 
 import grpc
 
 from tfbind.serving._grpc_services import add_services
-from tfbind.serving._layout import check_ports
+from tfbind.serving._layout import HOST, check_ports
 from tfbind.serving._rest_api import RestServer
 from tfbind.serving._served_model import ServedModel
+from tfbind.serving._wire import UNLIMITED
 
 _NUM_WORKERS = 16
 _SECONDS_TO_FINISH = 1.0
 _OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
+    *UNLIMITED,
     ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a partner
 )
 
@@ -22,8 +24,9 @@ class ReferenceServer:
 
     Not for production: one model, no batching, no monitoring, no TLS. It stands in for
     `tensorflow_model_server` where there is none: models load and run through a TF1 Session, as
-    there, and clients see the same URLs, messages and status codes. It runs in threads of this
-    process from construction to `close`; use it in a `with` block.
+    there, on the CPU, and clients see the same URLs, messages and status codes. It listens on
+    127.0.0.1 and runs in threads of this process from construction to `close`; use it in a `with`
+    block.
 
     Differs from TF Serving: every version that is on disk at the start is served (the latest by
     default) and later ones are not noticed; no version labels; only `Predict` signatures; an
@@ -34,7 +37,6 @@ class ReferenceServer:
         directory: Folder with version folders: `directory/<integer>/saved_model.pb`.
         port: Port for gRPC; 0 takes a free one.
         rest_port: Port for REST; 0 takes a free one.
-        host: Address to listen on.
         name: Name of the model; None takes the folder's.
 
     Attributes:
@@ -64,33 +66,39 @@ class ReferenceServer:
         TensorFlow Serving. https://www.tensorflow.org/tfx/guide/serving
     """
 
-    def __init__(self, directory, port=0, rest_port=0, host="127.0.0.1", name=None):
-        check_ports(host, port, rest_port)
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        port: int = 0,
+        rest_port: int = 0,
+        name: str | None = None,
+    ) -> None:
+        check_ports(port, rest_port)
         self._served = ServedModel(directory, name)
-        self._rest = RestServer((host, rest_port), self._served)
+        self._rest = RestServer((HOST, rest_port), self._served)
         workers = concurrent.futures.ThreadPoolExecutor(_NUM_WORKERS)
         self._grpc = grpc.server(workers, options=_OPTIONS)
         add_services(self._grpc, self._served)
         self.name = self._served.name
         self.versions = tuple(self._served.versions)
-        self.target = f"{host}:{self._grpc.add_insecure_port(f'{host}:{port}')}"
-        self.url = f"http://{host}:{self._rest.server_port}"
+        self.target = f"{HOST}:{self._grpc.add_insecure_port(f'{HOST}:{port}')}"
+        self.url = f"http://{HOST}:{self._rest.server_port}"
         self._grpc.start()
         threading.Thread(target=self._rest.serve_forever, args=(0.05,), daemon=True).start()
 
-    def wait(self):
+    def wait(self) -> None:
         """Blocks until `close` is called in another thread, or an interrupt comes."""
         self._grpc.wait_for_termination()
 
-    def close(self):
+    def close(self) -> None:
         """Lets running requests finish for a second, then stops."""
         self._rest.shutdown()
         self._rest.server_close()
         self._grpc.stop(_SECONDS_TO_FINISH).wait()
         self._served.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()

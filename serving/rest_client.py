@@ -3,10 +3,20 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
+
+import numpy as np
 
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.serving._json import decode, encode
-from tfbind.serving._tensors import ServingError, as_arrays, parse_signatures
+from tfbind.serving._tensors import (
+    ServingError,
+    Signature,
+    as_arrays,
+    late,
+    parse_signatures,
+    unreachable,
+)
 
 
 class RestClient:
@@ -39,16 +49,20 @@ class RestClient:
         TensorFlow Serving. RESTful API. https://www.tensorflow.org/tfx/serving/api_rest
     """
 
-    def __init__(self, url, model, timeout=10.0, *, version=None):
+    def __init__(
+        self, url: str, model: str, timeout: float = 10.0, *, version: int | None = None
+    ) -> None:
         if not str(url).startswith(("http://", "https://")):
             raise ValueError(f"`url` must begin with http:// or https://. Received: url={url!r}.")
         self.timeout = check_number("timeout", timeout, 0, open_low=True)
         self.url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
         if version is not None:
             self.url += f"/versions/{check_integer('version', version, 0)}"
-        self._signatures = None
+        self._signatures: dict[str, Signature] | None = None
 
-    def predict(self, inputs, signature="serving_default"):
+    def predict(
+        self, inputs: dict[str, Any], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature, a dict from name to array.
 
         Args:
@@ -72,12 +86,12 @@ class RestClient:
             for name, info in infos.items()
         }
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Signature]:
         """Returns the signatures the server names, a dict from name to `Signature`."""
         metadata = self._field(self._call("/metadata"), "metadata")
         return parse_signatures(self._field(metadata, "signature_def"))
 
-    def status(self):
+    def status(self) -> dict[int, str]:
         """Returns the state of each version, such as `{1: "AVAILABLE"}`."""
         versions = self._field(self._call(""), "model_version_status")
         return {int(version["version"]): version["state"] for version in versions}
@@ -110,13 +124,10 @@ class RestClient:
         return document[name]
 
     def _silence(self, error):
-        reason = getattr(error, "reason", error)
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
-            return (
-                f"{self.url} did not answer within {self.timeout:g} seconds; "
-                "pass a larger `timeout`."
-            )
-        return f"No server answers at {self.url} ({reason}); is it running?"
+            return late(self.url, self.timeout)
+        return unreachable(self.url, reason)
 
 
 def _server_message(error):

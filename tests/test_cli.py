@@ -360,11 +360,6 @@ def test_quickstart_uses_tensorflow_model_server(script, tmp_path, monkeypatch):
             ("train", "rc-tiny", "--set", "autoencoder=x"),
             "`--set autoencoder` must be made in Python",
         ),
-        (
-            ("train", "rc-tiny", "--set", "probability=2"),
-            "`probability` must be a number in [0, 1].",
-        ),
-        (("train", "rc-tiny", "--set", "num_groups=1"), "`num_groups` must be an integer >= 2."),
         (("train", "rc-tiny", "--set", "batch_size=0"), "`batch_size` must be an integer >= 1."),
         (("train", "rc-tiny", "--set", "dataset=x"), "`dataset` must be one of "),
         (("evaluate", "nowhere"), "Received: 'nowhere', which does not exist."),
@@ -380,6 +375,21 @@ def test_bad_arguments(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in fail(*arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("probability=2", "`probability` must be a number in [0, 1]."),
+        ("num_groups=1", "`num_groups` must be an integer >= 2."),
+    ],
+)
+def test_settings_of_parts_that_do_not_fit(change, message, images, data_dir, tmp_path):
+    run = tmp_path / "run"
+    data.load("simple_superposition", "train_single", data_dir)
+    options = ("--run", run, "--data-dir", data_dir, "--set", change)
+    assert message in fail("train", "rc-tiny", *options)
+    assert not run.exists()
 
 
 def test_runs_that_are_not_whole(run, tmp_path):

@@ -1,10 +1,13 @@
 """Keras 3 models that find the parts of unlabelled data, and the tools to ship them.
 
 Nothing is loaded before it is used: `import tfbind` alone starts no TensorFlow, so that a serving
-client can live in a small process.
+client can live in a small process. `keras.saving.load_model` finds tfbind's classes all the same.
 """
 
 import importlib
+from typing import Any
+
+from tfbind import _registration
 
 __version__ = "0.1.0"
 
@@ -16,6 +19,16 @@ _MODELS = (
     "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",
+)
+_LAYERS = (
+    "AdditiveGaussianNoise",
+    "BitFlipNoise",
+    "Ladder",
+    "RandomAffine",
+    "RowLabels",
+    "SaltAndPepperNoise",
+    "Standardization",
+    "TaggerStep",
 )
 _MODULES = (
     "data",
@@ -31,8 +44,16 @@ _MODULES = (
 
 __all__ = [*_MODELS, *_MODULES]
 
+_registration.register(
+    {
+        **dict.fromkeys(_MODELS, "tfbind.models"),
+        **dict.fromkeys(_LAYERS, "tfbind.layers"),
+        "JointOptimizer": "tfbind.models._joint_optimizer",
+    }
+)
 
-def __getattr__(name):
+
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"tfbind.{name}")
     if name in _MODELS:
@@ -40,5 +61,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'tfbind' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

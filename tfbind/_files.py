@@ -3,10 +3,11 @@
 import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside `path`, of the same suffix, that takes its place after the body.
 
     If the body raises, `path` stays as it was and nothing is left beside it.
@@ -20,6 +21,6 @@ def replacing(path):
         partial.unlink(missing_ok=True)
 
 
-def partial_path(path):
+def partial_path(path: pathlib.Path) -> pathlib.Path:
     """Returns the name under which `path` is written, which a killed process leaves behind."""
     return path.with_name(f".partial-{path.name}")

@@ -1,28 +1,37 @@
 """Argument checks with one message form: the rule, then what was received."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+_Choice = TypeVar("_Choice")
+_Shape = Sequence[int | None]
 
 
-def check_integer(name, value, minimum):
+def check_integer(name: str, value: Any, minimum: int) -> int:
     """Returns `value` as an int, or raises if it is not an integer >= `minimum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise ValueError(f"`{name}` must be an integer >= {minimum}. Received: {name}={value!r}.")
     return int(value)
 
 
-def check_number(name, value, low, high=np.inf, *, open_low=False):
+def check_number(
+    name: str, value: Any, low: float, high: float = np.inf, *, open_low: bool = False
+) -> float:
     """Returns `value` as a float, or raises if it is not a finite number in `[low, high]`."""
-    inside = isinstance(value, numbers.Real) and low <= value <= high and np.isfinite(value)
-    if isinstance(value, bool) or not inside or (open_low and value == low):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    inside = is_number and low <= value <= high and np.isfinite(value)
+    if not inside or (open_low and value == low):
         opening = "(" if open_low or low == -np.inf else "["
         interval = f"{opening}{low}, {high}{')' if high == np.inf else ']'}"
         raise ValueError(f"`{name}` must be a number in {interval}. Received: {name}={value!r}.")
     return float(value)
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: _Choice, choices: Sequence[_Choice]) -> _Choice:
     """Returns `value`, or raises if it is not one of `choices`."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
@@ -30,7 +39,7 @@ def check_choice(name, value, choices):
     return value
 
 
-def check_shape(name, shape, expected):
+def check_shape(name: str, shape: _Shape, expected: _Shape) -> None:
     """Raises if `shape` is not `expected`, in which `None` stands for any size."""
     fits = len(shape) == len(expected) and all(
         want is None or have is None or have == want
@@ -42,7 +51,13 @@ def check_shape(name, shape, expected):
         )
 
 
-def check_array(name, array, event_shape, low=None, high=None):
+def check_array(
+    name: str,
+    array: ArrayLike,
+    event_shape: _Shape,
+    low: float | None = None,
+    high: float | None = None,
+) -> np.ndarray:
     """Returns `array` as float32 `[n, *event_shape]`, or raises if it is not usable.
 
     Refuses the wrong shape, no rows, NaN or infinity, and values outside `[low, high]`.

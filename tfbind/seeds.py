@@ -14,13 +14,14 @@ it, as threads have it: TensorFlow's graph optimiser (`dependency_optimization`)
 """
 
 import random
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 _ALGORITHM = "philox"
 
 
-def base_seed(seed=None):
+def base_seed(seed: int | None = None) -> int:
     """Returns `seed` as an int in [0, 2**31), or draws one if it is None.
 
     The draw comes from Python's `random`, which `keras.utils.set_random_seed` seeds.
@@ -30,7 +31,7 @@ def base_seed(seed=None):
     return int(seed) % 2**31
 
 
-def fold(seed, *data):
+def fold(seed: int | tf.Tensor, *data: int | tf.Tensor) -> tf.Tensor:
     """Returns the stateless seed, int32 `[2]`, of base seed `seed` and the integers `data`."""
     folded = tf.constant([seed, 0], tf.int32)
     for salt in data:
@@ -38,7 +39,7 @@ def fold(seed, *data):
     return folded
 
 
-def step_seed(seed, step, *salts):
+def step_seed(seed: int | tf.Tensor, step: int | tf.Tensor, *salts: int | tf.Tensor) -> tf.Tensor:
     """Returns `fold(seed, step, *salts)`, with the replica folded in under a strategy."""
     replica = tf.distribute.get_replica_context()
     if replica is not None and replica.num_replicas_in_sync > 1:
@@ -46,16 +47,18 @@ def step_seed(seed, step, *salts):
     return fold(seed, step, *salts)
 
 
-def split(seed, num):
+def split(seed: tf.Tensor, num: int) -> list[tf.Tensor]:
     """Returns `num` stateless seeds that follow from the stateless `seed`, a list."""
     return [tf.random.fold_in(seed, salt, alg=_ALGORITHM) for salt in range(num)]
 
 
-def uniform(shape, seed, low=0.0, high=1.0):
+def uniform(
+    shape: Sequence[int] | tf.Tensor, seed: tf.Tensor, low: float = 0.0, high: float = 1.0
+) -> tf.Tensor:
     """Draws float32 `shape` from Uniform[low, high) with the stateless `seed`."""
     return tf.random.stateless_uniform(shape, seed, low, high, alg=_ALGORITHM)
 
 
-def normal(shape, seed):
+def normal(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Draws float32 `shape` from Normal(0, 1) with the stateless `seed`."""
     return tf.random.stateless_normal(shape, seed, alg=_ALGORITHM)

@@ -1,9 +1,26 @@
-"""Runs every test that asks for `entry` on every entry, and on its event shapes if it asks."""
+"""Runs every test that asks for `entry` on every entry, and on its event shapes if it asks.
+
+With WRITE_CONFORMANCE=1 in the environment it writes docs/conformance.md of test_contract.py.
+"""
+
+import os
+import pathlib
 
 import keras
 import pytest
 
 from .registry import REGISTRY
+
+DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+_HEAD = """\
+# What Keras users rely on, model by model
+
+Written by the tests: `WRITE_CONFORMANCE=1 .venv/bin/python -m pytest tests/conformance/test_contract.py`.
+"yes": it does what Keras' own models do; "refused": one sentence says that it cannot; "-": the
+model has nothing of the kind, such as labels or networks of the user's own.
+
+"""
+_outcomes = {}
 
 
 def pytest_generate_tests(metafunc):
@@ -12,9 +29,42 @@ def pytest_generate_tests(metafunc):
         cases = [(entry, shape) for entry in REGISTRY for shape in entry.event_shapes]
         ids = [f"{entry.name}-{'x'.join(map(str, shape))}" for entry, shape in cases]
         metafunc.parametrize(("entry", "event_shape"), cases, ids=ids)
-    elif "entry" in names:
+    elif "any_entry" not in names and "entry" in names:
         ids = [entry.name for entry in REGISTRY]
         metafunc.parametrize("entry", REGISTRY, ids=ids, scope="module")
+
+
+def pytest_runtest_logreport(report):
+    if "test_contract.py" not in report.nodeid or (report.when != "call" and not report.skipped):
+        return
+    name, _, case = report.nodeid.rpartition("::")[2].partition("[")
+    model = case.rstrip("]").split("-")[0]
+    outcome = "-" if report.skipped else "yes" if report.passed else "NO"
+    outcome = dict(report.user_properties).get("outcome", outcome)
+    row = _outcomes.setdefault(title(name), {})
+    row[model] = outcome if row.get(model) in (None, outcome) else "NO"
+
+
+def pytest_sessionfinish(session):
+    if os.environ.get("WRITE_CONFORMANCE"):
+        DOCUMENT.write_text(_HEAD + document(_outcomes))
+
+
+def title(name):
+    """Returns what a test is called in the document."""
+    return name.removeprefix("test_").replace("_", " ")
+
+
+def document(outcomes):
+    """Returns the table, a row a test and a column a model."""
+    models = sorted({model for row in outcomes.values() for model in row})
+    lines = [
+        f"| | {' | '.join(f'`{model}`' for model in models)} |",
+        "|---" * (len(models) + 1) + "|",
+    ]
+    for name, row in outcomes.items():
+        lines.append(f"| {name} | {' | '.join(row.get(model, '-') for model in models)} |")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +88,18 @@ def make_compiled(make):
         return model
 
     return make_compiled
+
+
+@pytest.fixture(scope="session")
+def make_with(test_seed):
+    """Makes an entry's model with a network of the user's that has a given layer, and compiles."""
+
+    def make_with(entry, layer):
+        if entry.make_with is None:
+            pytest.skip("has no networks of the user's")
+        keras.utils.set_random_seed(test_seed)
+        model = entry.make_with(entry.event_shapes[0], layer)
+        entry.compile(model, False)
+        return model
+
+    return make_with

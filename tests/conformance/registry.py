@@ -160,13 +160,16 @@ def _tagger_entry(variant, event_shapes=_EVENT_SHAPES, **settings):
         evaluate_arguments=lambda *size: {"x": _images(*size), "y": _groups(*size)},
         stream=_stream,
         output_keys=_GROUPED,
-        fit_keys={"loss", "cost_1", "cost_2"},
+        fit_keys={"loss", "denoising_cost", "cost_1", "cost_2"},
         evaluate_keys={
-            *("loss", "cost_1", "cost_2", "cost_3"),
+            *("loss", "denoising_cost", "cost_1", "cost_2", "cost_3"),
             *("ami", "ari", "confidence", "log_likelihood"),
         },
         num_weights=_tagger_weights(8) + batch * (3 * (2 * sum(widths) + len(widths)) + 1),
     )
+
+
+_UNTAPPED_TERMS = ("labeled_bound", "cross_entropy", "reconstruction_distance")
 
 
 def _untapped(event_shape, num_rows):
@@ -201,8 +204,8 @@ def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=Tru
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
         stream=_untapped_stream,
         output_keys={"probabilities", "latent", "reconstruction"},
-        fit_keys={"loss", "accuracy", "labeled_bound", "unlabeled_bound", "reverse_bound"},
-        evaluate_keys={"loss", "accuracy", "labeled_bound"},
+        fit_keys={"loss", "accuracy", *_UNTAPPED_TERMS, "unlabeled_bound", "reverse_bound"},
+        evaluate_keys={"loss", "accuracy", *_UNTAPPED_TERMS},
         num_weights=(65 * 6 + 7 * 2) + (67 * 5 + 6 * 4) + (5 * 7 + 8 * 64),
         repeats_without_xla=repeats_without_xla,
     )
@@ -210,7 +213,7 @@ def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=Tru
 
 _GAME = {
     *("loss", "discriminator_loss", "generator_loss", "inferred_accuracy", "generated_accuracy"),
-    *("gradient_norm", "marginal_entropy", "used_clusters"),
+    *("gradient_penalty", "gradient_norm", "marginal_entropy", "used_clusters"),
 }
 
 
@@ -222,7 +225,6 @@ def _adversarial_entry(model, options=dict, **settings):
         compile=_compile_with_adam,
         inputs=_images,
         output_keys={"probabilities", "latent", "reconstruction"},
-        fit_keys=_GAME,
         loss_falls=False,
         # encoders of y and z, decoder, discriminator, and means; four numbers a normalised unit
         num_weights=(64 * 5 + 20 + 6 * 4)
@@ -239,18 +241,20 @@ REGISTRY = (
         models.AdversarialMixture,
         event_shapes=_EVENT_SHAPES,
         fit_arguments=lambda *size: {"x": _images(*size)},
-        evaluate_arguments=lambda *size: {"x": _images(*size)},
+        fit_keys=_GAME,
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
         stream=_stream,
-        evaluate_keys=_GAME,
+        evaluate_keys={*_GAME, "accuracy", "majority_accuracy"},
     ),
     _adversarial_entry(
         models.SemiSupervisedAdversarialMixture,
         lambda: {"label_weight": 1.0, "corruption": layers.AdditiveGaussianNoise(0.1, seed=1)},
         event_shapes=_ONE_SHAPE,
         fit_arguments=lambda *size: {"x": _semi_supervised(*size)},
+        fit_keys={*_GAME, "cross_entropy"},
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
         stream=_semi_supervised_stream,
-        evaluate_keys={*_GAME, "accuracy"},
+        evaluate_keys={*_GAME, "cross_entropy", "accuracy"},
     ),
     Entry(
         model=models.DenoisingAutoencoder,
@@ -319,8 +323,8 @@ REGISTRY = (
         evaluate_arguments=lambda *size: {"x": _labelled(*size)},
         stream=_semi_supervised_stream,
         output_keys={*_GROUPED, "probabilities"},
-        fit_keys={"loss", "cost_1", "cost_2"},
-        evaluate_keys={"loss", "cost_1", "cost_2", "cost_3", "error"},
+        fit_keys={"loss", "denoising_cost", "classification_cost", "cost_1", "cost_2"},
+        evaluate_keys={"loss", "denoising_cost", "cost_1", "cost_2", "cost_3", "error"},
         num_weights=_tagger_weights(8, 3),
     ),
     _untapped_entry("relaxed", repeats_without_xla=False),

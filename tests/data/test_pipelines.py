@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbind.data import pipelines
 
@@ -198,3 +199,43 @@ def test_a_balanced_subset_that_cannot_be(num_labels):
     )
     with pytest.raises(ValueError, match=sentence):
         pipelines.balanced_subset(labels, num_labels, seed=0)
+
+
+def test_the_index_gives_the_rows_back_each_once_an_epoch():
+    images = np.arange(24, dtype="uint8")[:, None]
+    dataset, steps = pipelines.shuffled_epochs(images, 6, seed=1, with_index=True)
+    assert dataset.element_spec["index"] == tf.TensorSpec([6], tf.int32)
+    batches = list(itertools.islice(dataset.as_numpy_iterator(), 3 * steps))
+    for batch in batches:
+        np.testing.assert_array_equal(batch["image"], images[batch["index"]] / np.float32(255))
+    epochs = np.stack([batch["index"] for batch in batches]).reshape(3, 24)
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(24), (3, 1)))
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_the_index_changes_nothing_in_the_images():
+    with_index, steps = pipelines.shuffled_epochs(IMAGES, 5, 1, 2, with_index=True)
+    without, _ = pipelines.shuffled_epochs(IMAGES, 5, 1, 2)
+    pairs = zip(with_index.as_numpy_iterator(), without.as_numpy_iterator(), strict=True)
+    for batch, images in itertools.islice(pairs, 2 * steps):
+        np.testing.assert_array_equal(batch["image"], images)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_byte_survives_as_a_grey_level(dtype):
+    levels = np.arange(256, dtype="uint8")[:, None]
+    found = pipelines.to_bytes((levels / 255).astype(dtype))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, levels)
+    np.testing.assert_array_equal(pipelines.to_bytes(levels.astype("float32") / 255), levels)
+
+
+def test_other_grey_levels_go_to_the_nearest_byte():
+    images = np.random.default_rng(0).uniform(size=(100, 7))
+    assert np.abs(pipelines.to_bytes(images) / 255 - images).max() < 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, np.nan])
+def test_what_no_byte_holds_is_refused(value):
+    with pytest.raises(ValueError, match="`images` must "):
+        pipelines.to_bytes(np.array([[0.5, value]]))

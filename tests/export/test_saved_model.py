@@ -148,8 +148,8 @@ def test_without_the_serving_extra_there_is_no_warm_up_file(tiny_model, tmp_path
 @pytest.mark.parametrize(
     "inputs, message",
     [
-        ({}, r"`inputs` of signature 'serving_default' must be \['point'\]. Received: \[\]."),
-        ({"x": 1}, r"must be \['point'\]. Received: \['x'\]."),
+        ({}, "of signature 'serving_default' must be 'point'. Received: none; missing 'point'."),
+        ({"x": 1}, "must be 'point'. Received: 'x'; missing 'point', unknown 'x'."),
         ({"point": np.zeros((1, 4))}, "`point` must have dtype float32. Received: dtype float64;"),
         ({"point": np.zeros((1, 5), "float32")}, r"shape \(n, 4\). Received: shape \(1, 5\)."),
         ({"point": np.zeros(4, "float32")}, r"shape \(n, 4\). Received: shape \(4,\)."),

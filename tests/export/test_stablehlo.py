@@ -33,7 +33,7 @@ def tagger(seed=1):
         (4, 4, 1), num_groups=2, num_iterations=2, units=(16, 8), normalization="layer", seed=1
     )
     model.compile(keras.optimizers.Adam(0.01), jit_compile=True)
-    return model, {"x": IMAGES}
+    return model, {"image": IMAGES}
 
 
 def ladder_network(seed=1):
@@ -50,18 +50,19 @@ def denoising_autoencoder(seed=1):
     corruption = layers.SaltAndPepperNoise(0.3, seed=1)
     model = models.DenoisingAutoencoder((4, 4, 1), hidden_units=8, corruption=corruption)
     model.compile(keras.optimizers.SGD(0.3), jit_compile=True)
-    return model, {"x": IMAGES}
+    return model, {"image": IMAGES}
 
 
 def adversarial_mixture(seed=1):
     keras.utils.set_random_seed(seed)
     model = models.AdversarialMixture((4, 4, 1), 2, 2, hidden_units=(8,), seed=1)
     model.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), jit_compile=True)
-    return model, {"x": IMAGES}
+    return model, {"image": IMAGES}
 
 
 def unpacked(data):
-    return data.get("x", data)
+    """Returns what a step takes: images alone are no dict."""
+    return data["image"] if set(data) == {"image"} else data
 
 
 def exported(make, folder):
@@ -156,7 +157,7 @@ def test_noise_is_that_of_tensorflow(tmp_path):
     model.compile(keras.optimizers.SGD(), jit_compile=True)
     export.export_train_step(model, data, tmp_path / "step")
     runner = export.TrainStepRunner(tmp_path / "step", "cpu")
-    runner.train({"x": data}, {"x": np.zeros((4, 3), int)})
+    runner.train({"image": data}, {"image": np.zeros((4, 3), int)})
     step = tf.function(model.train_step, jit_compile=True)
     for _ in range(4):
         step(tf.constant(data))

@@ -126,6 +126,69 @@ def test_other_activations_and_no_gain():
     np.testing.assert_allclose(encoding.activations[2], expected, atol=1e-6)
 
 
+def test_a_top_without_normalization(test_seed):
+    """The top is what the product gives, plus noise; the layers below are standardised."""
+    ladder = make(top_normalization=False, top_gain=False, noise=(0.0, 0.0, 0.0, 0.5))
+    clean, noisy = ladder.encode(inputs(), update=True), ladder.encode(inputs(), seeds.fold(1))
+    expected = clean.activations[2].numpy() @ ladder.encoder_kernels[3].numpy()
+    np.testing.assert_allclose(clean.laterals[3], expected, atol=1e-5)
+    np.testing.assert_array_equal(clean.logits, clean.laterals[3])
+    assert (clean.means[3], clean.variances[3]) == (None, None)
+    assert np.abs(noisy.laterals[3] - expected).max() > 0.1
+    np.testing.assert_allclose(np.mean(clean.laterals[2], axis=0), 0, atol=1e-5)
+    assert ladder.decode(noisy)[3].shape == (7, 3)
+    ladder.reset_statistics()
+
+
+@pytest.mark.parametrize("top_input", ["activation", "logits"])
+def test_what_enters_the_decoder_from_above(top_input):
+    """With a4 = 1 and all else 0 the combinator passes on what enters, standardised."""
+    ladder = make(decoder_top_input=top_input, noise=0.3)
+    ladder.combinators[3].assign(np.eye(10)[3][:, None] * np.ones((1, 3)))
+    noisy = ladder.encode(inputs(), seeds.fold(0))
+    u = (noisy.activations[-1] if top_input == "activation" else noisy.logits).numpy()
+    expected = (u - u.mean(axis=0)) / u.std(axis=0)
+    np.testing.assert_allclose(ladder.decode(noisy)[3], expected, atol=1e-4)
+
+
+def test_glorot_normal_kernels_are_those_of_keras(test_seed):
+    keras.utils.set_random_seed(test_seed)
+    ladder = make(kernel_initializer="glorot_normal")
+    keras.utils.set_random_seed(test_seed)
+    kernels = [*ladder.encoder_kernels.values(), *ladder.decoder_kernels.values()]
+    for kernel in kernels:
+        expected = keras.initializers.GlorotNormal()(kernel.shape)
+        np.testing.assert_array_equal(kernel.numpy(), expected)
+
+
+def test_kernels_start_as_draws_of_one_seed_each(test_seed):
+    """In the order of creation, so that the seed of a run that was published still gives it."""
+    keras.utils.set_random_seed(test_seed)
+    ladder = make()
+    keras.utils.set_random_seed(test_seed)
+    for kernel in [*ladder.encoder_kernels.values(), *ladder.decoder_kernels.values()]:
+        draw = keras.initializers.RandomNormal(stddev=kernel.shape[0] ** -0.5)
+        np.testing.assert_array_equal(kernel.numpy(), draw(kernel.shape))
+
+
+@pytest.mark.parametrize("num_members", [None, 3])
+@pytest.mark.parametrize(("policy", "digits"), [("mixed_bfloat16", 8), ("mixed_float16", 11)])
+def test_mixed_precision_is_close_to_float32(policy, digits, num_members):
+    """Products are of numbers of so many binary digits; all else is float32."""
+    exact = make((5, 64, 32, 3), noise=0.3, num_members=num_members)
+    mixed = make((5, 64, 32, 3), noise=0.3, num_members=num_members, dtype=policy)
+    mixed.set_weights(exact.get_weights())
+    found, expected = [], []
+    for ladder, values in ((mixed, found), (exact, expected)):
+        noisy = ladder.encode(inputs(40), seeds.fold(0), update=True)
+        values += [*noisy.laterals, *noisy.activations, noisy.logits, *ladder.decode(noisy)]
+        values += [weight.value for weight in ladder.non_trainable_variables]
+    for value, other in zip(found, expected, strict=True):
+        assert value.dtype == tf.float32
+        np.testing.assert_allclose(value, other, atol=2.0 ** (6 - digits))
+    assert any(np.any(value != other) for value, other in zip(found, expected, strict=True))
+
+
 def test_linear_takes_an_ensemble_of_kernels():
     random = np.random.default_rng(0)
     h, kernel = random.random((3, 4, 5)), random.random((3, 5, 2))
@@ -147,11 +210,16 @@ def test_config_round_trip():
         activation="tanh",
         top_activation="linear",
         top_gain=False,
+        top_normalization=False,
         noise=(0.1, 0.2, 0.3, 0.4),
         normalization="layer",
+        kernel_initializer="glorot_normal",
         combinator="gauss_stable_v",
+        decoder_top_input="logits",
         lowest_reconstruction=1,
         num_passes=2,
+        num_members=3,
+        batched=False,
         name="ladder",
     )
     again = layers.Ladder.from_config(ladder.get_config())
@@ -190,6 +258,19 @@ def test_in_a_sequential_model(tmp_path):
             {"lowest_reconstruction": -1},
             "`lowest_reconstruction` must be an integer >= 0. Received: lowest_reconstruction=-1",
         ),
+        (
+            {"lowest_reconstruction": 5},
+            "`lowest_reconstruction` must be an integer <= 4, which means none. Received: lowest",
+        ),
+        (
+            {"kernel_initializer": "ones"},
+            "`kernel_initializer` must be one of 'fan_in_normal', 'glorot_normal'. Received",
+        ),
+        (
+            {"decoder_top_input": "top"},
+            "`decoder_top_input` must be one of 'activation', 'logits'. Received",
+        ),
+        ({"num_members": 0}, "`num_members` must be an integer >= 1. Received: num_members=0"),
         ({"num_passes": 0}, "`num_passes` must be an integer >= 1. Received: num_passes=0"),
         ({"activation": "rely"}, "rely"),
     ],

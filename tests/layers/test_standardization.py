@@ -131,8 +131,29 @@ def test_reading_does_not_write():
     np.testing.assert_array_equal(population(layer), before)
 
 
+@pytest.mark.parametrize("shape", [(2, 7, 3), (2, 5, 4, 3)])
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_members_have_statistics_of_their_own(kind, shape, test_seed):
+    scale = np.arange(1, 3).reshape([2] + [1] * (len(shape) - 1))
+    x = (np.random.default_rng(test_seed).random(shape) * scale).astype("float32")
+    members, alone = make(kind, num_members=2, num_passes=3), []
+    found = [*members.standardize(x, 1, update=True), members(x, index=1, population=True)]
+    for own in x:
+        single = make(kind, num_passes=3)
+        alone.append(
+            [*single.standardize(own, 1, update=True), single(own, index=1, population=True)]
+        )
+        alone[-1] += [weight.numpy() for weight in single.weights]
+    found += [weight.numpy() for weight in members.weights]
+    for value, expected in zip(found, map(np.stack, zip(*alone, strict=True)), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+    members.reset()
+
+
 def test_config_round_trip():
-    layer = layers.Standardization("batch", num_passes=2, epsilon=1e-3, momentum=0.9, name="norm")
+    layer = layers.Standardization(
+        "batch", num_passes=2, num_members=3, epsilon=1e-3, momentum=0.9, name="norm"
+    )
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     assert keras.saving.get_registered_name(type(layer)) == "tfbind>Standardization"
@@ -151,6 +172,7 @@ def test_in_a_sequential_model(tmp_path):
     [
         ({"kind": "group"}, "`kind` must be one of 'batch', 'layer'. Received: kind='group'."),
         ({"num_passes": 0}, "`num_passes` must be an integer >= 1. Received: num_passes=0."),
+        ({"num_members": 0}, "`num_members` must be an integer >= 1. Received: num_members=0."),
         ({"epsilon": 0}, r"`epsilon` must be a number in \(0, inf\). Received: epsilon=0."),
         ({"momentum": -1}, r"`momentum` must be a number in \[0, 1"),
         ({"momentum": 1.5}, r"`momentum` must be a number in \[0, 1"),

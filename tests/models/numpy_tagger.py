@@ -33,13 +33,14 @@ class Tagger:
         def array(variable):
             return np.array(variable.numpy(), "float64")
 
-        self.binary = model.likelihood == "bernoulli"
-        self.noise, self.initial_mean = model.noise, model.initial_mean
-        self.equations, self.normalization = model.equations, model.normalization
-        self.stable = model.ladder.combinator == "gauss_stable_v"
-        self.ladder = numpy_ladder.weights_of(model.ladder)
+        step = model.step
+        self.binary = step.likelihood == "bernoulli"
+        self.noise, self.initial_mean = step.noise, model.initial_mean
+        self.equations, self.normalization = step.equations, step.normalization
+        self.stable = step.ladder.combinator == "gauss_stable_v"
+        self.ladder = numpy_ladder.weights_of(step.ladder)
         self.weights = {
-            name: array(getattr(model, name))
+            name: array(getattr(step, name))
             for name in (
                 "hidden_kernel",
                 "hidden_bias",
@@ -51,7 +52,7 @@ class Tagger:
             )
         }
         if not self.binary:
-            self.weights["untransformed_variance"] = array(model.untransformed_variance)
+            self.weights["untransformed_variance"] = array(step.untransformed_variance)
 
     @property
     def v(self):

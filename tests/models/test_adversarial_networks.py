@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind.models import adversarial_networks as networks
+from tfbind.models._quick_layers import Dropout, PixelConv2DTranspose
 
 # From an image to a single pixel: inputs, channels and kernel width of every convolution.
 MNIST_LAYERS = [(1, 16, 2), (16, 32, 3), (32, 64, 3), (64, 64, 3), (64, 128, 4)]
@@ -227,7 +228,7 @@ def test_the_decoders_path_of_y_is_linear():
 
 
 def test_the_transposed_convolution_of_a_pixel():
-    layer = networks.PixelConv2DTranspose(5, 4)
+    layer = PixelConv2DTranspose(5, 4)
     pixel = np.random.standard_normal((3, 1, 1, 7)).astype("float32")
     found = layer(pixel)
     layer.bias.assign(np.arange(5.0))
@@ -285,7 +286,7 @@ def test_the_discriminator_has_no_batch_normalization():
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_dropout(jit_compile, test_seed):
-    layer = networks.Dropout(0.2)
+    layer = Dropout(0.2)
     x = tf.ones([101, 99])
     corrupt = tf.function(layer.corrupt, jit_compile=jit_compile)
     first, again, other = (
@@ -302,7 +303,7 @@ def test_dropout(jit_compile, test_seed):
 
 
 def test_dropout_at_inference_and_its_gradient():
-    layer = networks.Dropout(0.5)
+    layer = Dropout(0.5)
     x = tf.ones([4, 5])
     np.testing.assert_array_equal(layer(x), x)
     with tf.GradientTape() as tape:
@@ -313,11 +314,11 @@ def test_dropout_at_inference_and_its_gradient():
 
 def test_dropout_comes_after_the_convolutions_but_not_on_the_image():
     decoder = mnist("class_first")["decoder"]
-    shapes = [layer.output.shape[1:] for layer in layers_of(decoder, networks.Dropout)]
+    shapes = [layer.output.shape[1:] for layer in layers_of(decoder, Dropout)]
     assert sorted(set(shapes)) == [(4, 4, 64), (6, 6, 64), (13, 13, 32), (27, 27, 16)]
     assert len(shapes) == 8
     for name, network in svhn().items():
-        assert layers_of(network, networks.Dropout) == [], name
+        assert layers_of(network, Dropout) == [], name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What every model inherits: dicts of labelled and unlabelled images, checked and cycled through.
+"""The training protocol: what a step adds up, logs and applies, in a model with two optimisers too.
 
-The stand-in classifier is linear, and its loss counts what it is fed.
+Dicts of labelled and unlabelled images, and what is refused, are in test_batch.py.
 """
 
 import re
@@ -10,186 +10,200 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind.models import _base
+from tfbind.models import _base, _batch, _endpoints
+from tfbind.models._joint_optimizer import JointOptimizer
 
-EVENT_SHAPE = (2, 3)
-NUM_CLASSES = 4
-RANDOM = np.random.default_rng(0)
-X = {
-    "image": RANDOM.random((7, *EVENT_SHAPE)),
-    "label": np.arange(7) % NUM_CLASSES,
-    "unlabeled_image": RANDOM.random((20, *EVENT_SHAPE)).astype("float32"),
-    "unfeatured_label": np.arange(3, dtype="uint8"),
-}
+X = np.random.default_rng(0).random((12, 3)).astype("float32")
 
 
-class Classifier(_base.EventModel):
-    value_range = (0.0, 1.0)
-    num_classes = NUM_CLASSES
+class Regression(_base.BaseModel):
+    """Fits one number to the sums of rows, by three terms of which one is only logged."""
 
-    def __init__(self, seed=0):
-        super().__init__(EVENT_SHAPE)
-        self.seed = seed
-        self.dense = keras.layers.Dense(NUM_CLASSES)
-        self.dense.build((None, int(np.prod(EVENT_SHAPE))))
+    term_weights = {"squares": 2.0, "mean_square": 0.5, "nothing": 0.0}
+
+    def __init__(self, part=None):
+        super().__init__((3,))
+        self.part = part or keras.layers.Dense(1, kernel_initializer="ones")
+        self.part.build((None, 3))
+        self.trackers |= _base.means("squares", "mean_square", "noise")
         self.built = True
-        self.fed = []
 
     def call(self, inputs):
-        images = inputs["image"] if isinstance(inputs, dict) else inputs
-        return {"probabilities": tf.nn.softmax(self.dense(tf.reshape(images, [-1, 6])))}
+        return {"sum": self.part(_batch.images_of(inputs, (3,)))}
+
+    def loss_terms(self, batch, seed, training):
+        found = self.part(batch["image"])[:, 0]
+        noise = tf.cast(seed[0], tf.float32)
+        squares = tf.square(found)
+        return {"squares": squares, "mean_square": tf.reduce_mean(squares), "noise": noise}
 
     def serving_endpoints(self):
-        names = ("image", "temperature")
-        inputs = tuple(tf.TensorSpec([None], name=name) for name in names)
-        return {"serving_default": _base.Endpoint(self.call, inputs, {}, {})}
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if tf.executing_eagerly():
-            self.fed.append({key: value.numpy() for key, value in x.items()})
-        return keras.ops.mean(
-            keras.losses.sparse_categorical_crossentropy(x["label"], y_pred["probabilities"])
-        )
+        inputs = (_endpoints.image_spec((3,)),)
+        return {"serving_default": _endpoints.Endpoint(self.call, inputs, {"sum": ""}, {})}
 
 
-def classifier(**settings):
-    model = Classifier(**settings)
-    model.compile("sgd", run_eagerly=True)
+def regression(optimizer="sgd", part=None, **settings):
+    model = Regression(part)
+    model.compile(optimizer, **settings)
     return model
 
 
-def raises(sentence):
-    return pytest.raises(ValueError, match=re.escape(sentence))
+def test_terms_are_weighted_and_averaged_and_all_are_logged():
+    model = regression(keras.optimizers.SGD(0.0))
+    squares = X.sum(axis=1) ** 2
+    history = model.fit(X, batch_size=12, verbose=0).history
+    assert history.keys() == {"loss", "squares", "mean_square", "noise"}
+    assert history["loss"][0] == pytest.approx(2.5 * squares.mean(), rel=1e-5)
+    assert history["squares"][0] == pytest.approx(squares.mean(), rel=1e-5)
 
 
-def without(*keys):
-    return {key: value for key, value in X.items() if key not in keys}
+def test_logs_are_means_over_examples_though_batches_differ_in_size():
+    model = regression(keras.optimizers.SGD(0.0))
+    expected = model.evaluate(X, batch_size=12, verbose=0, return_dict=True)
+    found = model.evaluate(X, batch_size=5, verbose=0, return_dict=True)
+    for name in ("loss", "squares", "mean_square"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
 
-def test_fit_goes_through_arrays_of_different_lengths():
-    model = classifier()
-    history = model.fit(X, batch_size=5, epochs=2, verbose=0)
-    assert len(history.epoch) == 2
-    assert len(model.fed) == 2 * 4
-    for epoch in (model.fed[:4], model.fed[4:]):
-        found = {key: np.concatenate([batch[key] for batch in epoch]) for key in X}
-        unlabeled = X["unlabeled_image"][:, 0, 0]
-        np.testing.assert_array_equal(
-            np.sort(found["unlabeled_image"][:, 0, 0]), np.sort(unlabeled)
-        )
-        rows = [
-            list(X["image"][:, 0, 0].astype("float32")).index(x) for x in found["image"][:, 0, 0]
-        ]
-        np.testing.assert_array_equal(X["label"][rows], found["label"])
-        assert set(np.bincount(rows)) == {2, 3}  # 20 of 7
-        assert set(np.bincount(found["unfeatured_label"])) == {6, 7}  # 20 of 3
+def test_weights_of_examples():
+    class Plain(Regression):
+        term_weights = {"squares": 1.0}
+
+    model = Plain()
+    model.compile(keras.optimizers.SGD(0.0))
+    weights = np.arange(12.0)
+    expected = (weights * X.sum(axis=1) ** 2).mean()
+    for x in (X, tf.data.Dataset.from_tensor_slices((X, None, weights.astype("float32")))):
+        if isinstance(x, tf.data.Dataset):
+            x = tf.data.Dataset.from_tensor_slices(
+                {"image": X, "sample_weight": weights.astype("float32")}
+            )
+            found = model.evaluate(x.batch(12), verbose=0, return_dict=True)
+        else:
+            found = model.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
+        assert found["loss"] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="`sample_weight` must be None: mean_square is of a batch"):
+        regression().fit(X, sample_weight=weights, verbose=0)
 
 
-def test_the_order_is_the_models_and_a_later_epoch_has_its_own():
-    first, again, other, later = (
-        classifier(),
-        classifier(),
-        classifier(seed=1),
-        classifier(),
-    )
-    first.fit(X, batch_size=5, epochs=2, verbose=0)
-    again.fit(X, batch_size=5, epochs=2, verbose=0)
-    other.fit(X, batch_size=5, epochs=2, verbose=0)
-    later.fit(X, batch_size=5, epochs=2, initial_epoch=1, verbose=0)
-
-    def order(model):
-        return np.stack([batch["unlabeled_image"] for batch in model.fed])
-
-    np.testing.assert_array_equal(order(first), order(again))
-    np.testing.assert_array_equal(order(later), order(first)[4:])
-    assert (order(first) != order(other)).any()
-
-
-def test_what_an_endpoint_takes_is_no_wrong_key():
-    x = {**X, "temperature": np.ones(7)}
-    np.testing.assert_array_equal(classifier().check_inputs(x)["temperature"], x["temperature"])
-
-
-def test_labelled_images_alone_are_keras_business():
-    model = classifier()
-    model.fit(without("unlabeled_image", "unfeatured_label"), batch_size=7, verbose=0)
-    assert [sorted(batch["label"]) for batch in model.fed] == [sorted(X["label"])]
-
-
-def test_dtypes_of_what_is_checked():
-    found = classifier().check_inputs(X)
-    assert {key: value.dtype.name for key, value in found.items()} == {
-        "image": "float32",
-        "label": "int32",
-        "unlabeled_image": "float32",
-        "unfeatured_label": "int32",
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_losses_that_layers_add_count(jit_compile):
+    plain = regression().evaluate(X, verbose=0, return_dict=True)["loss"]
+    layers = {
+        "kernel": keras.layers.Dense(
+            1, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(10.0)
+        ),
+        "activity": keras.layers.Dense(
+            1, kernel_initializer="ones", activity_regularizer=keras.regularizers.L2(1.0)
+        ),
     }
+    added = {"kernel": 30.0, "activity": (X.sum(axis=1) ** 2).mean()}
+    for name, layer in layers.items():
+        model = regression(part=layer, jit_compile=jit_compile)
+        found = model.evaluate(X, batch_size=12, verbose=0, return_dict=True)["loss"]
+        assert found == pytest.approx(plain + added[name], rel=1e-4), name
+        model.fit(X, batch_size=12, verbose=0)
+    assert layers["kernel"].kernel.numpy().sum() < 3.0
 
 
-BAD = {
-    "no image": (without("image"), "`x` must have the key 'image'. Received: 'label', 'unl"),
-    "wrong keys": (
-        {**without("label"), "labels": X["label"]},
-        "`x` must have keys among 'image', 'unlabeled_image', 'label', 'unfeatured_label', "
-        "'temperature'. Received: 'image', 'unlabeled_image', 'unfeatured_label', 'labels'.",
-    ),
-    "shape": (
-        {**X, "unlabeled_image": X["unlabeled_image"][:, :1]},
-        "`unlabeled_image` must have shape (n, 2, 3). Received: shape (20, 1, 3).",
-    ),
-    "range": ({**X, "unlabeled_image": 2 + X["unlabeled_image"]}, "must lie in [0.0, 1.0]."),
-    "too large": (
-        {**X, "label": X["label"] + 1},
-        "`label` must hold integers from 0 to 3. Received: values from 1 to 4.",
-    ),
-    "negative": (
-        {**X, "unfeatured_label": np.array([0, -1])},
-        "`unfeatured_label` must hold integers from 0 to 3. Received: values from -1 to 0.",
-    ),
-    "none": (
-        {**X, "unfeatured_label": np.array([], int)},
-        "`unfeatured_label` must hold integers from 0 to 3. Received: none.",
-    ),
-    "floats": (
-        {**X, "label": X["label"].astype("float32")},
-        "`label` must hold integers. Received: float32.",
-    ),
-    "too few": (
-        {**X, "label": X["label"][:6]},
-        "`label` must hold one label for each of `image`. Received: 6 for 7 images.",
-    ),
-}
+def test_networks_run_in_the_mode_of_the_step():
+    normal = keras.layers.BatchNormalization(momentum=0.5)
+    part = keras.Sequential([keras.layers.Input((3,)), normal, keras.layers.Dense(1)])
+    model = regression(part=part)
+    model.fit(X, batch_size=12, verbose=0)
+    np.testing.assert_allclose(normal.moving_mean, 0.5 * X.mean(axis=0), rtol=1e-5)
+    moved = normal.moving_mean.numpy()
+    model.evaluate(X, verbose=0)
+    model.predict(X, verbose=0)
+    np.testing.assert_array_equal(normal.moving_mean, moved)
 
 
-@pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
-def test_bad_arrays(case, method):
-    x, sentence = BAD[case]
-    with raises(sentence):
-        getattr(classifier(), method)(x, verbose=0)
+def test_noise_of_layers_follows_from_the_seed_and_the_step():
+    def train(epochs, initial_epoch=0, saved=None):
+        keras.utils.set_random_seed(1)
+        part = keras.Sequential(
+            [keras.layers.Input((3,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        )
+        model = regression("adam", part)
+        if saved is not None:
+            model.set_weights(saved[0])
+            for mine, theirs in zip(model.optimizer.variables, saved[1], strict=True):
+                mine.assign(theirs)
+        settings = {"epochs": epochs, "initial_epoch": initial_epoch}
+        losses = model.fit(X, batch_size=12, verbose=0, **settings).history["loss"]
+        return losses, (model.get_weights(), [v.numpy() for v in model.optimizer.variables])
+
+    straight, _ = train(4)
+    first, saved = train(2)
+    assert first + train(4, 2, saved)[0] == straight
 
 
-@pytest.mark.parametrize("case", ["no image", "wrong keys", "shape", "floats"])
-def test_bad_datasets(case):
-    x, sentence = BAD[case]
-    x = {key: value[:3] for key, value in x.items()}
-    dataset = tf.data.Dataset.from_tensor_slices(
-        {key: value.astype("float32") if "image" in key else value for key, value in x.items()}
-    )
-    with raises(re.sub(r" Received: shape.*", "", sentence)):
-        classifier().fit(dataset.batch(3), verbose=0)
+class Game(Regression):
+    """Two players: one pulls the first weight down, the other the second up."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = self.add_weight(shape=(), initializer="ones", name="down")
+        self.up = self.add_weight(shape=(), initializer="ones", name="up")
+        self.trackers |= _base.means("a", "b")
+
+    def players(self):
+        return [_base.Player({"a": 1.0}, [self.down]), _base.Player({"b": 3.0}, [self.up])]
+
+    def loss_terms(self, batch, seed, training):
+        return {"a": self.down * self.up, "b": -self.down * self.up}
+
+    def compile(self, optimizer, **settings):
+        optimizer.divide([player.variables for player in self.players()])
+        super().compile(optimizer, **settings)
 
 
-@pytest.mark.parametrize("missing", ["label", "unlabeled_image"])
-def test_streams_that_fit_needs(missing):
-    with raises(f"`x` must have the key {missing!r} too. Received: 'image', "):
-        classifier().fit(without(missing), verbose=0)
+def test_players_minimise_their_own_terms_at_once():
+    model = Game()
+    model.built = True
+    model.compile(JointOptimizer([keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)]))
+    model.fit(X, batch_size=12, verbose=0)
+    assert float(model.down) == pytest.approx(1.0 - 0.1)
+    assert float(model.up) == pytest.approx(1.0 + 0.1 * 3.0)
 
 
-def test_a_dataset_of_dicts_is_taken_as_it_is():
-    model = classifier()
-    x = {key: value[:3] for key, value in model.check_inputs(X).items()}
-    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(3), shuffle=False, verbose=0)
-    (fed,) = model.fed
-    for key in X:
-        np.testing.assert_array_equal(fed[key], x[key])
+def test_export_writes_the_endpoints(tmp_path):
+    model = regression()
+    model.export(tmp_path / "model")
+    served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    found = served(image=tf.constant(X))["sum"]
+    np.testing.assert_allclose(found, model(X)["sum"], rtol=1e-6)
+    with pytest.raises(ValueError, match="`format` must be 'tf_saved_model'"):
+        model.export(tmp_path / "model.tflite", format="litert")
+
+
+@pytest.mark.parametrize("name", ["loss", "loss_weights", "metrics", "weighted_metrics"])
+def test_compile_refuses_what_it_would_ignore(name):
+    sentence = f"`{name}` must be None: a Regression has a loss and metrics of its own. Received: "
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        Regression().compile("sgd", **{name: ["mae"]})
+
+
+def test_what_fit_cannot_use_is_refused():
+    model = regression()
+    with pytest.raises(ValueError, match="`class_weight` must be None. Received: class_weight={0"):
+        model.fit(X, class_weight={0: 1.0})
+    with pytest.raises(ValueError, match="`y` must be None: there is nothing"):
+        model.fit(X, np.ones(12))
+    with pytest.raises(ValueError, match="`x` must be given"):
+        model.fit()
+
+
+def test_one_batch_is_predicted_without_a_pipeline(monkeypatch):
+    model = regression()
+    expected = model.predict(X, batch_size=5, verbose=0)["sum"]
+    monkeypatch.setattr(tf.data.Dataset, "from_tensor_slices", None)
+    np.testing.assert_allclose(model.predict(X, verbose=0)["sum"], expected, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(X, 12, 0)["sum"], expected, rtol=1e-6)
+
+
+def test_validation_split():
+    model = regression(keras.optimizers.SGD(0.0))
+    history = model.fit(X, batch_size=12, validation_split=0.25, verbose=0).history
+    assert history["squares"][0] == pytest.approx((X[:9].sum(axis=1) ** 2).mean(), rel=1e-5)
+    assert history["val_squares"][0] == pytest.approx((X[9:].sum(axis=1) ** 2).mean(), rel=1e-5)

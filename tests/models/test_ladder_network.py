@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfbind import models, seeds
 
-from . import numpy_ladder
+from . import numpy_ladder, steps
 
 SHAPE, CLASSES, HIDDEN = (3, 2), 3, (7, 5)
 WEIGHTS = (10.0, 1.0, 0.5, 2.0)  # of layers of 6, 7, 5 and 3 units
@@ -81,13 +81,10 @@ def test_loss(weights, combinator, test_seed):
     model, x = make(test_seed, weights=weights, combinator=combinator), batch(test_seed)
     reference = numpy_ladder.weights_of(model.ladder)
     cross_entropy, costs = numpy_losses(model, x, reference)()
-    loss = model.compute_loss(x)
-    np.testing.assert_allclose(loss, cross_entropy + sum(costs), rtol=1e-4)
-    np.testing.assert_allclose(model.classification_cost.result(), cross_entropy, rtol=1e-4)
-    np.testing.assert_allclose(model.denoising_cost.result(), sum(costs), rtol=1e-4)
-    seed = tf.random.fold_in(seeds.step_seed(model.seed, 0), len(model.ladder.units), alg="philox")
-    found = model.denoising_costs(x["unlabeled_image"], seed)
-    np.testing.assert_allclose(found, costs, rtol=1e-4)
+    np.testing.assert_allclose(steps.loss(model, x), cross_entropy + sum(costs), rtol=1e-4)
+    terms = steps.terms(model, x)
+    for name, expected in (("classification_cost", cross_entropy), ("denoising_cost", sum(costs))):
+        np.testing.assert_allclose(tf.reduce_mean(terms[name]), expected, rtol=1e-4)
 
 
 def test_costs_are_of_reconstructions_in_units_of_the_clean_path(test_seed):
@@ -111,7 +108,7 @@ def test_costs_at_the_start(layer):
         SHAPE, CLASSES, hidden_units=HIDDEN, denoising_weights=weights, noise=NOISE
     )
     x = batch()["unlabeled_image"]
-    (cost,) = model.denoising_costs(x, seeds.fold(0))
+    cost = tf.reduce_mean(model.denoising_cost(x, seeds.fold(0)))
     clean = numpy_ladder.Standardize("batch")
     path = numpy_ladder.encode(flat(x), numpy_ladder.weights_of(model.ladder), clean)
     expected = path.z[0]
@@ -126,7 +123,7 @@ def test_gradient_of_the_whole_loss(combinator, test_seed):
     """Against finite differences of NumPy: nothing is held still, the clean path least of all."""
     model, x = make(test_seed, combinator=combinator), batch(test_seed)
     with tf.GradientTape() as tape:
-        loss = model.compute_loss(x)
+        loss = steps.loss(model, x)
     reference = numpy_ladder.weights_of(model.ladder)
     losses = numpy_losses(model, x, reference)
     pairs = [(model.ladder.gain, reference.gain)]
@@ -159,10 +156,10 @@ def test_without_denoising_it_is_a_plain_network(test_seed):
     reference = numpy_ladder.weights_of(model.ladder)
     noise = noise_of(model, len(x["image"]))
     expected = numpy_ladder.cross_entropy(flat(x["image"]), x["label"], reference, noise)
-    np.testing.assert_allclose(model.compute_loss(x), expected, rtol=1e-5)
-    np.testing.assert_array_equal(model.denoising_cost.result(), 0)
+    np.testing.assert_allclose(steps.loss(model, x), expected, rtol=1e-5)
+    np.testing.assert_array_equal(steps.terms(model, x)["denoising_cost"], 0)
     other = {**x, "unlabeled_image": batch(1)["unlabeled_image"]}
-    np.testing.assert_array_equal(model.compute_loss(x), model.compute_loss(other))
+    np.testing.assert_array_equal(steps.loss(model, x), steps.loss(model, other))
 
 
 def test_gamma_has_no_decoder_kernels():
@@ -175,10 +172,9 @@ def test_unlabelled_rows_do_not_touch_the_labelled_ones(test_seed):
     model, x = make(test_seed), batch(test_seed)
     costs = []
     for scale in (1.0, 30.0):
-        model.classification_cost.reset_state()
-        model.compute_loss({**x, "unlabeled_image": scale * x["unlabeled_image"]})
-        costs.append(float(model.classification_cost.result()))
-    assert costs[0] == costs[1]
+        terms = steps.terms(model, {**x, "unlabeled_image": scale * x["unlabeled_image"]})
+        costs.append(terms["classification_cost"].numpy())
+    np.testing.assert_array_equal(*costs)
 
 
 @pytest.mark.parametrize("kind", ["array", "images", "dicts"])
@@ -228,7 +224,7 @@ def test_calibrate_averages_over_more_batches_than_the_moving_average_sees(test_
 
 def test_training_moves_the_statistics_of_the_unlabelled(test_seed):
     model, x = make(test_seed), batch(test_seed)
-    model.compute_loss(x)
+    steps.loss(model, x)
     assert_population(model, [x["unlabeled_image"]])
 
 
@@ -318,11 +314,19 @@ def without(*keys):
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [
-        (batch()["image"], "`x` must have the key 'image' too. Received: images alone."),
+        (batch()["image"], "`x` must have the key 'label' too. Received: 'image'."),
         (without("image"), "`x` must have the key 'image'."),
         (without("label"), "`x` must have the key 'label' too."),
         (without("unlabeled_image"), "`x` must have the key 'unlabeled_image' too."),
-        ({**batch(), "labels": 1}, "`x` must have keys among 'image', 'unlabeled_image', 'label'"),
+        ({**batch(), "labels": 1}, "`x` must have keys among 'image', 'label', 'unlabeled_image'"),
+        (
+            {**batch(), "label": np.eye(3, dtype="int32")[batch()["label"]]},
+            "`label` must have shape (n,), one integer an example. Received: shape (9, 3)",
+        ),
+        (
+            {**batch(), "sample_weight": np.ones(9)},
+            "`x` must have keys among 'image', 'label', 'unlabeled_image'. Received: ",
+        ),
         (
             {**batch(), "label": batch()["label"] + 1},
             "`label` must hold integers from 0 to 2. Received: values from 1 to 3.",
@@ -340,11 +344,41 @@ def test_bad_data_for_fit(x, sentence):
         model.fit(x, verbose=0)
 
 
+def test_labels_in_a_column_are_labels():
+    x = batch()
+    losses = []
+    for labels in (x["label"], x["label"][:, None]):
+        keras.utils.set_random_seed(0)
+        model = make()
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit({**x, "label": labels}, batch_size=9, verbose=0).history
+        scores = model.evaluate(x["image"], labels, verbose=0, return_dict=True)
+        losses.append((history["loss"], scores))
+    assert losses[0] == losses[1]
+
+
+def test_fit_takes_the_statistics_of_the_labelled():
+    model, x = make(), batch()
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(x, batch_size=9, verbose=0)
+    assert_population(model, [x["image"]])
+
+
+def test_one_row_is_no_batch():
+    model, x = make(), batch()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 2. Received"):
+        model.fit(x, batch_size=1, verbose=0)
+    rows = {key: value[:9] for key, value in x.items()}
+    dataset = tf.data.Dataset.from_tensor_slices(rows).batch(4)  # leaves one
+    sentence = "A batch must hold 2 examples or more, whose statistics are taken. Received: 1;"
+    with pytest.raises(ValueError, match=sentence):
+        model.fit(dataset, verbose=0)
+
+
 def test_evaluate_needs_labels():
     model = make()
     model.compile("sgd")
-    with pytest.raises(ValueError, match="`x` must have the key 'image' too. Received: images al"):
-        model.evaluate(batch()["image"], verbose=0)
     with pytest.raises(ValueError, match="`x` must have the key 'label' too. Received: 'image'"):
         model.evaluate(without("label", "unlabeled_image"), verbose=0)
 

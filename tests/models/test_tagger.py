@@ -15,6 +15,7 @@ from tfbind.metrics import set_error
 
 SHAPE, GROUPS, CLASSES = (3, 4, 1), 3, 3
 SMALL = {"num_groups": GROUPS, "units": (9, 6, 4), "seed": 5}
+COSTS = ["denoising_cost", "classification_cost", "cost_1", "cost_2", "cost_3", "cost_4"]
 
 
 def make(shape=SHAPE, test_seed=0, **settings):
@@ -34,43 +35,11 @@ def pixels(array):
     return tf.reshape(array, [len(array), 12, -1])
 
 
-@pytest.mark.parametrize("grey", [False, True])
-@pytest.mark.parametrize("noise", [0.05, 0.2, 0.4])
-def test_binary_modelling_error_is_a_gradient(noise, grey, test_seed):
-    """Of log sum_k m_k q(x|z_k), with respect to z; for a grey x of its mean over what x may be."""
-    model, random = make(noise=noise), np.random.default_rng(test_seed)
-    x = pixels(images(20, seed=test_seed))
-    if grey:
-        x = tf.constant(random.random(x.shape), tf.float32)
-    z = tf.constant(random.random((20, GROUPS, 12, 1)), tf.float32)
-    m = tf.nn.softmax(tf.constant(random.standard_normal((20, GROUPS, 12)), tf.float32), axis=1)
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        on = noise + (1 - 2 * noise) * z  # that a pixel is seen as 1
-        seen = [tf.reduce_sum(m[..., None] * p, axis=1) for p in (on, 1 - on)]
-        log_mixture = tf.reduce_sum(x * tf.math.log(seen[0]) + (1 - x) * tf.math.log(seen[1]))
-    expected = tape.gradient(log_mixture, z)
-    state = model.initial_state(x, m)._replace(means=z)
-    np.testing.assert_allclose(model.modelling_error(x, state), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_shares_sum_to_one(likelihood, test_seed):
-    model = make(likelihood=likelihood, num_iterations=4)
-    x = images(seed=test_seed)
-    start = model.initial_assignments(6, test_seed)
-    for state in model.iterate(pixels(x), start, 4):
-        np.testing.assert_allclose(tf.reduce_sum(state.assignments, axis=1), 1, atol=1e-5)
-        ratio = model.likelihood_ratio(pixels(x), state)
-        np.testing.assert_allclose(tf.reduce_sum(ratio, axis=1), 1, atol=1e-5)
-        assert float(tf.reduce_min(ratio)) >= 0
-
-
 @pytest.mark.parametrize("mean", [0.26, 0.5])
 def test_cost_at_the_start_of_binary_data(mean):
     """That of guessing the same chance for every pixel."""
     model, x = make(initial_mean=mean), images()
-    state = model.initial_state(pixels(x), model.initial_assignments(6, 0))
+    state = model.step.initial_state(pixels(x), model.initial_assignments(6, 0), mean)
     guess = np.where(x == 1, mean, 1 - mean) * (1 - 2e-4) + 1e-4
     expected = -np.log(guess).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(model.denoising_cost(pixels(x), state), expected, rtol=1e-5)
@@ -85,22 +54,6 @@ def test_cost_at_the_start_of_real_data():
     half_square = 0.5 * (np.log(v) + (x - 0.3) ** 2 / v).mean(axis=(1, 2, 3))
     expected = half_square - np.log(1 + GROUPS * 1e-5)
     np.testing.assert_allclose(model.trace(x)["costs"][0], expected, rtol=1e-4)
-
-
-@pytest.mark.parametrize("theta", [-30.0, -1.0, 0.0, 0.5, 1.0, 30.0])
-def test_variance(theta):
-    model = models.Tagger(SHAPE, likelihood="gaussian", **SMALL)
-    assert float(model.variance) == pytest.approx(1 + np.sqrt(2), rel=1e-6)
-    model.untransformed_variance.assign(theta)
-    root = np.sqrt(theta**2 + 1)
-    expected = theta + root if theta > 0 else 1 / (root - theta)
-    assert float(model.variance) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("variance", [0.01, 1.0, 5.0])
-def test_the_variance_starts_where_it_is_told(variance):
-    model = models.Tagger(SHAPE, likelihood="gaussian", initial_variance=variance, **SMALL)
-    assert float(model.variance) == pytest.approx(variance, rel=1e-4)
 
 
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
@@ -136,31 +89,83 @@ def test_classes_share_what_none_leaves():
         [half, only["b"], only["none"]],
     ]
     x = pixels(images(4))
-    state = model.initial_state(x, model.initial_assignments(4, 0))
+    state = model.step.initial_state(x, model.initial_assignments(4, 0), 0.26)
     state = state._replace(top=tf.constant(top, tf.float32))
     expected = [[1, 0, 0], [1 / 2, 1 / 2, 0], [0, 2 / 3, 1 / 3], [1 / 3, 2 / 3, 0]]
     found = np.exp(model.class_log_probabilities(state))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def cost_of(model, image, label):
+    """The classification cost of the first training step, `[B]`."""
+    batch = {"image": tf.constant(image), "label": tf.constant(label)}
+    seed = model.step_seed(training=True)
+    return model.loss_terms(batch, seed, training=True)["classification_cost"].numpy()
+
+
 def test_labels_are_sets(test_seed):
     """Their order does not count, and a label given twice is that label alone."""
     model, x = make(num_classes=CLASSES), images(seed=test_seed)
 
-    def loss(labels):
-        return float(model.compute_loss({"image": x, "label": np.array(labels)}))
+    def cost(labels):
+        return cost_of(model, x, labels)
 
-    assert loss([[0, 1]] * 6) == loss([[1, 0]] * 6)
-    assert loss([[2, 2]] * 6) == loss([[2]] * 6) == loss([2] * 6)
-    assert loss([[0, 1]] * 6) == pytest.approx((loss([0] * 6) + loss([1] * 6)) / 2, rel=1e-5)
-    assert loss([0] * 6) != loss([1] * 6)
+    np.testing.assert_array_equal(cost([[0, 1]] * 6), cost([[1, 0]] * 6))
+    for same in ([[2, 2]] * 6, [[2]] * 6):
+        np.testing.assert_array_equal(cost(same), cost([2] * 6))
+    expected = (cost([0] * 6) + cost([1] * 6)) / 2
+    np.testing.assert_allclose(cost([[0, 1]] * 6), expected, rtol=1e-5)
+    assert (cost([0] * 6) != cost([1] * 6)).all()
 
 
-def test_without_classes_labels_never_enter(test_seed):
-    model, x = make(), images(seed=test_seed)
-    expected = model.compute_loss(x)
-    found = model.compute_loss({"image": x, "label": np.zeros(6, int)})
-    np.testing.assert_array_equal(found, expected)
+@pytest.mark.parametrize("asked", ["fit", "evaluate"])
+def test_labels_are_refused_where_there_are_no_classes(asked):
+    model = make()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="`x` must have keys among 'image', 'sample_weight'"):
+        getattr(model, asked)({"image": images(), "label": np.zeros(6, int)}, verbose=0)
+
+
+def test_y_is_labels_in_fit_and_groups_in_evaluate():
+    model = make(num_classes=CLASSES, normalization="layer")
+    flat, labels = images(), np.arange(6) % CLASSES
+    groups = np.random.default_rng(0).integers(0, 3, (6, *SHAPE[:2]))
+    model.compile("sgd")
+    logs = [
+        model.fit(x, y, verbose=0).history
+        for x, y in ((flat, labels), ({"image": flat, "label": labels[:, None]}, None))
+    ]
+    assert logs[0].keys() == logs[1].keys() == {*COSTS[2:5], "loss", *COSTS[:2]}
+    assert model.evaluate(flat, groups, verbose=0, return_dict=True).keys() == {
+        *("loss", "denoising_cost", *COSTS[2:5]),
+        *("ami", "ari", "confidence", "log_likelihood"),
+    }
+
+
+@pytest.mark.parametrize("of", ["arrays", "dataset"])
+@pytest.mark.parametrize("asked", ["fit", "evaluate"])
+def test_one_hot_labels_are_refused(asked, of):
+    model = make(num_classes=5, units=(9, 6, 6))
+    model.compile("sgd")
+    x = {"image": images(), "label": np.eye(5, dtype=int)[np.arange(6) % 5]}
+    if of == "dataset":
+        x = tf.data.Dataset.from_tensor_slices(x).batch(3)
+    sentence = "with at most 3 objects, one for each group. Received: shape .* take their argmax"
+    with pytest.raises(ValueError, match=sentence):
+        getattr(model, asked)(x, verbose=0)
+
+
+def test_sample_weights_count_in_both_costs(test_seed):
+    """An example of weight zero is as if it were not there, but for the mean's denominator."""
+    model, x, labels = make(num_classes=CLASSES, normalization="layer"), images(), np.zeros(6, int)
+    weights = np.array([0, 1, 0, 2, 0, 0.5], "float32")
+    model.compile("sgd")
+    batch = {"image": tf.constant(x), "label": tf.constant(labels)}
+    terms = model.loss_terms(batch, model.step_seed(training=True), training=True)
+    total = terms["denoising_cost"] + model.class_weight * terms["classification_cost"]
+    arguments = {"sample_weight": weights, "return_dict": True}
+    logs = model.train_on_batch(x, labels, **arguments)
+    assert logs["loss"] == pytest.approx(float(np.mean(weights * total)), rel=1e-5)
 
 
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
@@ -232,15 +237,15 @@ def trained():
 def statistics(model):
     """Returns names and values of all population statistics, `[T, N]` each."""
     layers = [
-        *model.standardizations.values(),
-        *model.ladder.encoder_standardizations.values(),
-        *model.ladder.decoder_standardizations.values(),
+        *model.step.standardizations.values(),
+        *model.step.ladder.encoder_standardizations.values(),
+        *model.step.ladder.decoder_standardizations.values(),
     ]
     return [weight.numpy() for layer in layers for weight in (layer.mean, layer.variance)]
 
 
 def test_fit(trained):
-    assert set(trained.history) == {"loss", "cost_1", "cost_2"}
+    assert set(trained.history) == {"loss", *COSTS[:4]}
     assert trained.history["loss"][-1] < trained.history["loss"][0]
 
 
@@ -248,9 +253,9 @@ def test_evaluate_with_labels(trained):
     groups = np.random.default_rng(0).integers(0, 3, (48, *SHAPE[:2]))
     x = {"image": trained.images, "label": trained.labels}
     logs = trained.model.evaluate(x, groups, verbose=0, return_dict=True)
-    costs = [f"cost_{i}" for i in range(1, 5)]
-    assert {"loss", *costs, "ami", "ari", "confidence", "log_likelihood", "error"} == set(logs)
-    assert logs["loss"] == pytest.approx(np.mean([logs[cost] for cost in costs]), rel=1e-4)
+    costs = {"loss", "denoising_cost", *COSTS[2:]}
+    assert {*costs, "ami", "ari", "confidence", "log_likelihood", "error"} == set(logs)
+    assert logs["loss"] == pytest.approx(np.mean([logs[cost] for cost in COSTS[2:]]), rel=1e-4)
     outputs = trained.model(trained.images)
     expected = np.mean(set_error(trained.labels, outputs["probabilities"]))
     assert logs["error"] == pytest.approx(expected, abs=1e-6)
@@ -305,25 +310,8 @@ def test_keras_file(trained, tmp_path):
         ({"num_groups": 1}, "`num_groups` must be an integer >= 2. Received: num_groups=1."),
         ({"num_iterations": 0}, "`num_iterations` must be an integer >= 1. Received: num_iter"),
         ({"inference_iterations": 0}, "`inference_iterations` must be an integer >= 1. Received"),
-        ({"units": 9}, "`units` must be a tuple of two integers or more. Received: units=9."),
-        ({"units": (9, 2.5)}, "`units` must be an integer >= 1. Received: units=2.5."),
-        (
-            {"likelihood": "poisson"},
-            "`likelihood` must be one of 'bernoulli', 'gaussian'. Received: likelihood='poisson'.",
-        ),
         ({"noise": 0}, "`noise` must be a number in (0, inf). Received: noise=0."),
-        (
-            {"noise": 0.5},
-            "`noise` must be a number in (0, 0.5) for binary data, where 0.5 leaves nothing of "
-            "the image. Received: noise=0.5.",
-        ),
-        (
-            {"initial_variance": 0, "likelihood": "gaussian"},
-            "`initial_variance` must be a number in (0, inf). Received: initial_variance=0.",
-        ),
         ({"initial_mean": "half"}, "`initial_mean` must be a number in (-inf, inf). Received"),
-        ({"normalization": "group"}, "`normalization` must be one of 'batch', 'layer'. Received"),
-        ({"combinator": "mlp"}, "`combinator` must be one of 'gauss', 'gauss_stable_v'. Received"),
         ({"num_classes": 1}, "`num_classes` must be an integer >= 2. Received: num_classes=1."),
         (
             {"num_classes": 4},
@@ -331,7 +319,6 @@ def test_keras_file(trained, tmp_path):
             "Received: units=(9, 6, 4), num_classes=4.",
         ),
         ({"class_weight": -1}, "`class_weight` must be a number in [0, inf). Received"),
-        ({"equations": "mine"}, "`equations` must be one of 'code', 'paper'. Received"),
     ],
 )
 def test_bad_arguments(settings, sentence):
@@ -347,6 +334,10 @@ def test_bad_arguments(settings, sentence):
         ({"image": images(), "label": np.full(6, 3)}, "`label` must hold integers from 0 to 2."),
         ({"image": images(), "labels": np.zeros(6)}, "`x` must have keys among 'image',"),
         ({"image": images(), "unlabeled_image": images()}, "must have the key 'label' too."),
+        (
+            {**dict.fromkeys(("image", "unlabeled_image"), images()), "sample_weight": np.ones(6)},
+            "`sample_weight` must be None beside unlabeled_image, whose rows are other ones.",
+        ),
     ],
 )
 def test_bad_data(x, sentence):

@@ -35,7 +35,7 @@ def problem(test_seed, model, rows=4):
     """Returns clean and noisy pixels `[B, P, C]`, float64, and starting assignments."""
     random = np.random.default_rng(test_seed)
     shape = (rows, model.num_pixels, model.num_channels)
-    if model.binary:
+    if model.step.binary:
         clean = (random.random(shape) < 0.4).astype("float64")
         noisy = np.abs(clean - (random.random(shape) < 0.2))
     else:
@@ -44,6 +44,18 @@ def problem(test_seed, model, rows=4):
     start = random.dirichlet(np.ones(GROUPS), (rows, model.num_pixels)).transpose(0, 2, 1)
     # What float32 holds, so that both see the same.
     return tuple(part.astype("float32").astype("float64") for part in (clean, noisy, start))
+
+
+def first_step(model, images, **batch):
+    """Returns the loss of the first training step, and its terms."""
+    batch["image"] = single(images.reshape(-1, *model.event_shape))
+    terms = model.loss_terms(batch, model.step_seed(training=True), training=True)
+    means = [
+        weight * tf.reduce_mean(terms[name])
+        for name, weight in model.term_weights.items()
+        if name in terms
+    ]
+    return tf.add_n(means), terms
 
 
 def single(array):
@@ -71,9 +83,9 @@ def test_one_step(variant, normalization, channels, test_seed):
     (expected_start, expected), _ = reference.iterate(noisy, m, 1)
 
     delta = reference.modelling_error(noisy, expected_start.z, m)
-    np.testing.assert_allclose(model.modelling_error(single(noisy), start), delta, atol=1e-5)
+    np.testing.assert_allclose(model.step.modelling_error(single(noisy), start), delta, atol=1e-5)
     ratio = reference.likelihood_ratio(noisy, expected_start.z)
-    np.testing.assert_allclose(model.likelihood_ratio(single(noisy), start), ratio, atol=1e-5)
+    np.testing.assert_allclose(model.step.likelihood_ratio(single(noisy), start), ratio, atol=1e-5)
     for found, wanted in ((start, expected_start), (state, expected)):
         np.testing.assert_allclose(found.means, wanted.z, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(found.fed, wanted.fed, rtol=1e-4, atol=1e-4)
@@ -92,10 +104,10 @@ def test_modelling_error_and_likelihood_where_groups_differ(variant, test_seed):
     _, noisy, m = problem(test_seed, model)
     z = np.random.default_rng(test_seed).random((4, GROUPS, *noisy.shape[1:]))
     z = z.astype("float32").astype("float64")
-    state = model.initial_state(single(noisy), single(m))._replace(means=single(z))
-    found = model.modelling_error(single(noisy), state)
+    state = model.step.initial_state(single(noisy), single(m), 0.26)._replace(means=single(z))
+    found = model.step.modelling_error(single(noisy), state)
     np.testing.assert_allclose(found, reference.modelling_error(noisy, z, m), rtol=1e-4, atol=1e-6)
-    found = model.likelihood_ratio(single(noisy), state)
+    found = model.step.likelihood_ratio(single(noisy), state)
     expected = reference.likelihood_ratio(noisy, z)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(tf.reduce_sum(found, axis=1), 1, atol=1e-6)
@@ -134,11 +146,11 @@ def test_loss_is_the_mean_over_iterations(variant, normalization, num_iterations
     clean, *_ = problem(test_seed, model, rows=6)
     noisy, m = training_draws(model, clean)
     assert (noisy != clean).any()
-    loss = model.compute_loss(single(clean.reshape(6, *model.event_shape)))
+    loss, terms = first_step(model, clean)
     np.testing.assert_allclose(loss, reference.loss(clean, noisy, m, num_iterations), rtol=1e-3)
     states, _ = reference.iterate(noisy, m, num_iterations)
     costs = [reference.cost(clean, state) for state in states[1:]]
-    found = [tracker.result() for tracker in model.costs[:num_iterations]]
+    found = [tf.reduce_mean(terms[f"cost_{t + 1}"]) for t in range(num_iterations)]
     np.testing.assert_allclose(found, costs, rtol=1e-3)
 
 
@@ -161,9 +173,9 @@ def test_gradient_goes_through_all_iterations(variant, normalization, test_seed)
     clean, *_ = problem(test_seed, model)
     noisy, m = training_draws(model, clean)
     with tf.GradientTape() as tape:
-        loss = model.compute_loss(single(clean.reshape(-1, *model.event_shape)))
-    pairs = [(getattr(model, name), array) for name, array in reference.weights.items()]
-    ladder = model.ladder
+        loss, _ = first_step(model, clean)
+    pairs = [(getattr(model.step, name), array) for name, array in reference.weights.items()]
+    ladder = model.step.ladder
     pairs += [
         (ladder.encoder_kernels[1], reference.ladder.encoder[1]),
         (ladder.biases[2], reference.ladder.biases[2]),
@@ -190,13 +202,8 @@ def test_what_classes_add(test_seed):
     labelled, *_ = problem(test_seed, model)
     clean, *_ = problem(test_seed + 1, model)
     labels = np.array([[0, 1], [2, 2], [1, 0], [2, 0]])
-    found = model.compute_loss(
-        {
-            "image": single(labelled.reshape(4, *model.event_shape)),
-            "label": labels,
-            "unlabeled_image": single(clean.reshape(4, *model.event_shape)),
-        }
-    )
+    unlabeled = single(clean.reshape(4, *model.event_shape))
+    found, _ = first_step(model, labelled, label=tf.constant(labels), unlabeled_image=unlabeled)
     denoising = reference.loss(clean, *training_draws(model, clean), 3)
     states, _ = reference.iterate(*training_draws(model, labelled, 2), 3)
     expected = denoising + 0.7 * reference.class_cost(labels, states[-1])
@@ -220,17 +227,15 @@ def test_population_statistics(variant, test_seed):
     reference = numpy_tagger.Tagger(model)
     clean, _, m = problem(test_seed, model, rows=12)
     model.iterate(single(-clean), single(m), 2, update=True)  # is forgotten
-    model.ladder.reset_statistics()
-    for layer in model.standardizations.values():
-        layer.reset()
+    model.reset_statistics()
     batches = [slice(0, 5), slice(5, 8), slice(8, 12)]
     for rows in batches:
         model.iterate(single(clean[rows]), single(m[rows]), 2, update=True)
     seen = [reference.iterate(clean[rows], m[rows], 2)[1] for rows in batches]
 
-    layers = dict(model.standardizations)
-    layers |= {("encoder", i): x for i, x in model.ladder.encoder_standardizations.items()}
-    layers |= {("decoder", i): x for i, x in model.ladder.decoder_standardizations.items()}
+    layers = dict(model.step.standardizations)
+    layers |= {("encoder", i): x for i, x in model.step.ladder.encoder_standardizations.items()}
+    layers |= {("decoder", i): x for i, x in model.step.ladder.decoder_standardizations.items()}
     assert layers.keys() == seen[0][0].keys()
     populations = [{}, {}]
     for (name, layer), i in itertools.product(layers.items(), range(2)):
@@ -252,7 +257,7 @@ def test_population_statistics(variant, test_seed):
     found = outputs["assignments"].numpy().reshape(states[-1].m.shape)
     np.testing.assert_allclose(found, states[-1].m, atol=2e-3)
     log_p = reference.log_mixture(clean, states[-1])
-    if not model.binary:
+    if not model.step.binary:
         log_p -= 0.5 * np.log(2 * np.pi) * clean[0].size
     np.testing.assert_allclose(outputs["log_likelihood"], log_p, rtol=2e-3)
 

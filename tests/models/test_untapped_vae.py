@@ -36,11 +36,17 @@ def make(seed=0, **settings):
     return UntappedVAE(SHAPE, CLASSES, seed=3, **settings)
 
 
-def loss_of(model, x, training=False):
-    if not model.compiled:
-        model.compile(keras.optimizers.SGD(0.0))
+def loss_of(model, x, training=True):
+    """The loss of the first step, from its terms."""
     tensors = {key: tf.constant(value) for key, value in x.items()}
-    return float(model.compute_loss(tensors, training=training))
+    terms = model.loss_terms(tensors, seeds.step_seed(3, 0), training)
+    weights = model.term_weights
+    return sum(weights[key] * float(tf.reduce_mean(terms[key])) for key in weights if key in terms)
+
+
+def compiled(model, learning_rate=0.0):
+    model.compile(keras.optimizers.SGD(learning_rate))
+    return model
 
 
 def logits_of(model, images):
@@ -57,7 +63,7 @@ def test_the_label_term_is_the_cross_entropy():
 
 def test_the_reconstruction_term_is_the_distance():
     """An encoder of no spread and no means: z is the middle of the box."""
-    x = {key: batch()[key] for key in ("image", "label")}
+    x = batch()
     models = [make(reconstruction_weight=weight) for weight in (2.0, 0.0)]
     for model in models:
         for weight in model.encoder.weights:
@@ -65,7 +71,7 @@ def test_the_reconstruction_term_is_the_distance():
         weight.assign([-30.0, -30.0])  # the last bias: the standard deviations before softplus
     means = models[0].decode(x["label"], np.zeros((64, 2), "float32"))
     expected = np.linalg.norm(means - x["image"], axis=1).mean()
-    found = loss_of(models[0], x) - loss_of(models[1], x)
+    found = loss_of(models[0], x, training=False) - loss_of(models[1], x, training=False)
     assert found == pytest.approx(2 * expected, rel=1e-3)
 
 
@@ -85,34 +91,45 @@ def test_without_the_reverse_model_labels_alone_change_nothing():
     assert loss_of(make(), x) != loss_of(make(), others)
 
 
-@pytest.mark.parametrize("settings", [{"reverse": "bound"}, {"reverse": "marginal"}, {}])
+@pytest.mark.parametrize("reverse", ["bound", "marginal", False])
 @pytest.mark.parametrize("marginalize", [False, True])
-def test_the_loss_is_the_sum_over_what_a_batch_has(settings, marginalize):
-    model, x = make(marginalize=marginalize, **settings), batch()
-    model.compile(keras.optimizers.SGD(0.0))
-    logs = model.evaluate(x, batch_size=64, return_dict=True, verbose=0)
+def test_the_loss_is_the_sum_of_what_is_logged(reverse, marginalize):
+    model = compiled(make(marginalize=marginalize, reverse=reverse, reverse_weight=3.0))
+    logs = model.train_on_batch(batch(), return_dict=True)
+    assert set(logs) == {"loss", "accuracy", *model.term_weights}
+    assert ("reverse_bound" in logs) == bool(reverse)
+    expected = (
+        *(-logs["labeled_bound"], 10 * logs["cross_entropy"]),
+        *(0.1 * logs["reconstruction_distance"], -logs["unlabeled_bound"]),
+        -3 * logs.get("reverse_bound", 0),
+    )
+    assert logs["loss"] == pytest.approx(sum(expected), rel=1e-5)
+
+
+def test_evaluate_says_what_the_images_tell():
+    model, x = compiled(make()), batch()
     labeled = model.evaluate(x["image"], x["label"], 64, return_dict=True, verbose=0)
     unlabeled = model.evaluate(x["unlabeled_image"], batch_size=64, return_dict=True, verbose=0)
-    assert set(logs) == {
-        "loss",
-        "accuracy",
-        "labeled_bound",
-        "unlabeled_bound",
-        "reverse_bound",
-    }
-    assert set(labeled) == {"loss", "accuracy", "labeled_bound"}
+    terms = {"labeled_bound", "cross_entropy", "reconstruction_distance"}
+    assert set(labeled) == {"loss", "accuracy", *terms}
     assert set(unlabeled) == {"loss", "unlabeled_bound"}
     assert unlabeled["loss"] == pytest.approx(-unlabeled["unlabeled_bound"], rel=1e-5)
-    total = labeled["loss"] + unlabeled["loss"] - logs["reverse_bound"]
-    assert logs["loss"] == pytest.approx(total, rel=1e-5)
+    total = sum(model.term_weights[key] * labeled[key] for key in terms)
+    assert labeled["loss"] == pytest.approx(total, rel=1e-5)
     found = model.predict(x["image"], verbose=0)["probabilities"].argmax(axis=1)
     assert labeled["accuracy"] == pytest.approx((found == x["label"]).mean())
 
 
-def test_sample_weights():
+def test_the_accuracy_in_training_is_that_of_clean_images():
+    model, x = compiled(make(corruption=layers.BitFlipNoise(0.5))), batch()
+    found = model.train_on_batch(x, return_dict=True)["accuracy"]
+    best = logits_of(model, x["image"]).argmax(axis=1)
+    assert found == pytest.approx((best == x["label"]).mean())
+
+
+def test_sample_weights_in_evaluation():
     x, weights = batch(), np.linspace(0, 2, 64).astype("float32")
-    model = make(label_weight=0.0, reconstruction_weight=0.0)
-    model.compile(keras.optimizers.SGD(0.0))
+    model = compiled(make(label_weight=0.0, reconstruction_weight=0.0))
     halves = [
         model.evaluate(x["image"], x["label"], batch_size=64, sample_weight=part, verbose=0)[0]
         for part in (weights, 2 - weights)
@@ -153,8 +170,8 @@ def test_the_straight_through_gradient_raises_the_bound():
 
 def test_only_training_corrupts():
     model = make(corruption=layers.BitFlipNoise(0.5))
-    assert loss_of(model, batch()) == loss_of(make(), batch())
-    assert loss_of(model, batch(), training=True) != loss_of(make(), batch(), training=True)
+    assert loss_of(model, batch(), training=False) == loss_of(make(), batch(), training=False)
+    assert loss_of(model, batch()) != loss_of(make(), batch())
 
 
 def test_every_step_has_noise_of_its_own():
@@ -299,34 +316,54 @@ def test_refused_batches(changes, message):
         model.fit(x, verbose=0)
 
 
-@pytest.mark.parametrize("kind", ["dict", "dataset", "images and labels"])
-def test_training_without_what_the_reverse_model_learns_from(kind):
-    x = {key: batch()[key] for key in ("image", "label", "unlabeled_image")}
-    arguments = {
-        "dict": (x,),
-        "dataset": (tf.data.Dataset.from_tensors(x),),
-        "images and labels": (x["image"], x["label"]),
-    }[kind]
-    model = make()
-    model.compile("sgd")
-    message = "`x` must have the key 'unfeatured_label' too, or the model reverse=False. Received"
+@pytest.mark.parametrize("as_dataset", [False, True])
+@pytest.mark.parametrize(
+    ("missing", "more"),
+    [
+        ("label", ""),
+        ("unlabeled_image", ""),
+        ("unfeatured_label", ", or the model reverse=False"),
+    ],
+)
+def test_training_without_what_it_learns_from(missing, more, as_dataset):
+    x = {key: tf.constant(value) for key, value in batch().items() if key != missing}
+    x = tf.data.Dataset.from_tensors(x) if as_dataset else x
+    message = f"`x` must have the key '{missing}' too{more}. Received: 'image'"
     with pytest.raises(ValueError, match=message):
-        model.fit(*arguments, shuffle=False, verbose=0)
+        compiled(make()).fit(x, shuffle=False, verbose=0)
+
+
+def test_images_and_labels_alone_are_not_enough():
+    images, labels = data()
+    with pytest.raises(ValueError, match="must have the key 'unlabeled_image' too"):
+        compiled(make(reverse=False)).fit(images, labels, verbose=0)
+
+
+def test_streams_have_no_sample_weights():
+    model = compiled(make())
+    with pytest.raises(ValueError, match="`sample_weight` must be None: a batch has several kinds"):
+        model.fit(batch(), sample_weight=np.ones(64), verbose=0)
+    with pytest.raises(ValueError, match="must have keys among 'image', 'sample_weight', 'label'"):
+        model.evaluate(batch(), verbose=0)
 
 
 @pytest.mark.parametrize("as_dataset", [False, True])
-@pytest.mark.parametrize(
-    ("reverse", "missing"),
-    [("bound", "label"), ("marginal", "label"), (False, "label"), ("marginal", "unlabeled_image")],
-)
-def test_labels_without_images_need_company(as_dataset, reverse, missing):
-    model = make(reverse=reverse)
-    model.compile("sgd")
-    x = {key: tf.constant(value) for key, value in batch().items() if key != missing}
-    x = tf.data.Dataset.from_tensors(x) if as_dataset else x
-    for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match=f"`x` must have the key '{missing}' too. Received"):
-            method(x, verbose=0)
+def test_labels_in_a_column_are_labels(as_dataset):
+    x = batch()
+    columns = {key: value[:, None] if "label" in key[-5:] else value for key, value in x.items()}
+    feeds = x, columns
+    if as_dataset:
+        feeds = [tf.data.Dataset.from_tensors(each) for each in feeds]
+    losses = [
+        compiled(make()).fit(each, shuffle=False, verbose=0).history["loss"] for each in feeds
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_one_hot_labels_are_refused():
+    x = {**batch(), "label": np.eye(CLASSES, dtype=int)[batch()["label"]]}
+    with pytest.raises(ValueError, match="if these are one-hot, take their argmax first"):
+        compiled(make()).fit(x, verbose=0)
 
 
 def test_m2_needs_no_labels_without_images():

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tfbind import serving
-from tfbind.serving._tensors import dtype_name
 
 pytestmark = pytest.mark.serving
 
@@ -210,8 +209,3 @@ with GrpcClient({server.target!r}, {server.name!r}) as client:
 assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-
-
-def test_dtype_names():
-    assert dtype_name(np.array(["a"])) == dtype_name(np.array([b"a"], object)) == "string"
-    assert dtype_name(np.zeros(1, "float16")) == "float16"

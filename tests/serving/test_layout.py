@@ -57,7 +57,7 @@ def test_names(tmp_path):
 
 
 def test_ports(server, directory):
-    check_ports("127.0.0.1", 0, 0)
+    check_ports(0, 0)
     rest_port = int(server.url.split(":")[-1])
     port = int(server.target.split(":")[-1])
     with pytest.raises(
@@ -67,9 +67,9 @@ def test_ports(server, directory):
     with pytest.raises(ValueError, match=f"`port` must be a free port .*port={port} .*in use"):
         serving.ReferenceServer(directory, port=port)
     with pytest.raises(ValueError, match="`rest_port` must differ from `port`"):
-        check_ports("127.0.0.1", 8500, 8500)
+        check_ports(8500, 8500)
     with pytest.raises(ValueError, match="`port` must be a free port .*port=70000"):
-        check_ports("127.0.0.1", 70000, 0)
+        check_ports(70000, 0)
 
 
 def test_ports_are_free_again_after_closing(directory):

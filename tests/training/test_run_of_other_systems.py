@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tfbind import training
 from tfbind.data import pipelines
-from tfbind.models._base import EventModel
-from tfbind.training import Optimizer, Paper, Part, Preset, Run, _stopgaps, tasks
+from tfbind.models._base import BaseModel
+from tfbind.models._batch import semi_supervised_fields
+from tfbind.training import Optimizer, Paper, Part, Preset, Run, tasks
 from tfbind.training.checkpoint import Checkpoint
 
 RANDOM = np.random.default_rng(0)
@@ -23,10 +24,13 @@ NUM_EPOCHS = 5
 
 
 @keras.saving.register_keras_serializable("tfbind-tests")
-class TwoParts(EventModel):
+class TwoParts(BaseModel):
     """Classifies points by one part, and finds their mean by the other."""
 
+    needs_calibration = True
     num_classes = 2
+    seed = 0
+    term_weights = {"cross_entropy": 1.0, "distance": 1.0}  # noqa: RUF012
 
     def __init__(self, event_shape, **kwargs):
         super().__init__(event_shape, **kwargs)
@@ -36,25 +40,25 @@ class TwoParts(EventModel):
         self.scale = self.add_weight(shape=(), trainable=False, initializer="ones", name="scale")
         self.built = True
 
+    def fields(self, training):
+        fields = super().fields(training)
+        return {**fields, **semi_supervised_fields(fields["image"], 2)}
+
     def call(self, inputs):
         points = inputs["image"] if isinstance(inputs, dict) else inputs
         return {"probabilities": tf.nn.softmax(self.scale * self.classifier(points))}
 
-    def train_step(self, x):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(
-                keras.losses.sparse_categorical_crossentropy(
-                    x["label"], self.classifier(x["image"]), from_logits=True
-                )
-            )
-            loss += tf.reduce_mean(tf.abs(x["unlabeled_image"] - self.center))
-        weights = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        self._loss_tracker.update_state(loss)
-        return self.get_metrics_result()
+    def loss_terms(self, batch, seed, training):
+        logits = self.classifier(batch["image"])
+        return {
+            "cross_entropy": keras.losses.sparse_categorical_crossentropy(
+                batch["label"], logits, from_logits=True
+            ),
+            "distance": tf.reduce_mean(tf.abs(batch["unlabeled_image"] - self.center), axis=1),
+        }
 
-    def calibrate(self, dataset):
-        self.scale.assign(sum(len(batch["unlabeled_image"]) for batch in dataset))
+    def calibrate(self, x, batch_size=100):
+        self.scale.assign(sum(len(batch["unlabeled_image"]) for batch in x))
 
 
 class Noting(keras.callbacks.Callback):
@@ -103,11 +107,6 @@ PRESET = Preset(
     max_epochs=NUM_EPOCHS,
     paper=Paper(source="made for tests"),
 )
-
-
-@pytest.fixture(autouse=True)
-def calibrated(monkeypatch):
-    monkeypatch.setattr(_stopgaps, "needs_calibration", lambda model: True)
 
 
 @pytest.fixture

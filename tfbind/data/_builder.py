@@ -11,7 +11,7 @@ from tfbind.data import _scenes
 SPLITS = ("train_multi", "train_single", "test")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Base class: a subclass says what an example is made of, and gives examples in blocks."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -47,7 +47,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 key += 1
 
 
-class GroupedImagesBuilder(Builder, skip_registration=True):
+class GroupedImagesBuilder(Builder, skip_registration=True):  # type: ignore[call-arg]
     """Base class of binary images: a subclass says what may be drawn, and what is on each image."""
 
     HOMEPAGE = "https://arxiv.org/abs/1511.06418"
@@ -68,13 +68,13 @@ class GroupedImagesBuilder(Builder, skip_registration=True):
             yield {"image": images[..., None], "groups": groups}
 
 
-def binary_features(canvas):
+def binary_features(canvas: tuple[int, int]) -> dict[str, tfds.features.FeatureConnector]:
     """Returns the features of binary images of `(H, W)` pixels and their groups."""
     # zlib: ten times smaller than raw bytes, and as fast to read.
     image = tfds.features.Tensor(shape=(*canvas, 1), dtype=np.uint8, encoding="zlib")
     return {"image": image, "groups": groups_feature(canvas)}
 
 
-def groups_feature(canvas):
+def groups_feature(canvas: tuple[int, int]) -> tfds.features.Tensor:
     """Returns the feature of the groups of `(H, W)` pixels."""
     return tfds.features.Tensor(shape=canvas, dtype=np.uint8, encoding="zlib")

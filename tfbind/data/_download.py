@@ -2,6 +2,8 @@
 
 import urllib.request
 
+import tensorflow_datasets as tfds
+
 _SOURCES = {
     "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
     "svhn_cropped": "http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
@@ -11,7 +13,7 @@ _TITLES = {"mnist": "MNIST", "svhn_cropped": "SVHN"}
 _TIMEOUT = 10.0  # seconds; without a network TFDS itself tries for much longer
 
 
-def prepare(builder):
+def prepare(builder: tfds.core.DatasetBuilder) -> None:
     """Downloads the set of TFDS' `builder`, unless it is there; `ValueError` if that fails."""
     if builder.data_path.exists():
         return

@@ -1,7 +1,9 @@
 """From the name of a data set to arrays, generating it on first use."""
 
 import contextlib
+import os
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -27,7 +29,14 @@ _BUILDERS = {
 NAMES = tuple(_BUILDERS)
 
 
-def load(name, split, data_dir=None, keys=("image", "groups"), *, dtype="float32"):
+def load(
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike | None = None,
+    keys: Sequence[str] = ("image", "groups"),
+    *,
+    dtype: str = "float32",
+) -> tuple[np.ndarray, ...]:
     """Loads a data set as arrays, generating it on first use.
 
     Generating takes up to a minute, shows a progress bar on standard error, and leaves the data

@@ -1,14 +1,16 @@
 """What the data sets with MNIST digits share: `tfds.load("mnist")`, in the same data folder."""
 
+from typing import Any
+
 import tensorflow_datasets as tfds
 
 from tfbind.data import _builder, _download
 
 
-class MnistBuilder(_builder.Builder, skip_registration=True):
+class MnistBuilder(_builder.Builder, skip_registration=True):  # type: ignore[call-arg]
     """Base class for images with MNIST digits."""
 
-    def download_and_prepare(self, **kwargs):
+    def download_and_prepare(self, **kwargs: Any) -> None:
         if not self.data_path.exists():
             _download.prepare(self._mnist())  # first, so that a failure leaves nothing behind
         super().download_and_prepare(**kwargs)

@@ -1,5 +1,6 @@
 """Places bitmaps on canvases, a whole block of images at once, and says which pixel is whose."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ class Bitmaps(NamedTuple):
     widths: np.ndarray
 
 
-def pad_bitmaps(bitmaps):
+def pad_bitmaps(bitmaps: Sequence[np.ndarray]) -> Bitmaps:
     """Gathers 2-D arrays of different sizes into one `Bitmaps`."""
     heights, widths = np.array([bitmap.shape for bitmap in bitmaps]).T
     pixels = np.zeros((len(bitmaps), heights.max(), widths.max()), np.uint8)
@@ -27,12 +28,14 @@ def pad_bitmaps(bitmaps):
     return Bitmaps(pixels, heights, widths)
 
 
-def parse_art(art):
+def parse_art(art: str) -> np.ndarray:
     """Turns lines of `#` (set) and `.` (clear) into a uint8 array."""
     return np.array([[pixel == "#" for pixel in line] for line in art.split()], np.uint8)
 
 
-def draw_scenes(rng, canvas, bitmaps, kinds):
+def draw_scenes(
+    rng: np.random.Generator, canvas: tuple[int, int], bitmaps: Bitmaps, kinds: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws scenes in blocks, each object at a uniform position fully inside the canvas.
 
     Args:
@@ -51,7 +54,13 @@ def draw_scenes(rng, canvas, bitmaps, kinds):
         yield compose(canvas, bitmaps, block, tops, lefts)
 
 
-def compose(canvas, bitmaps, kinds, tops, lefts):
+def compose(
+    canvas: tuple[int, int],
+    bitmaps: Bitmaps,
+    kinds: np.ndarray,
+    tops: np.ndarray,
+    lefts: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws G bitmaps on each of n canvases.
 
     Args:

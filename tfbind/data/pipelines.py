@@ -8,10 +8,31 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._validation import check_integer
+from tfbind._validation import check_array, check_integer
 
 
-def split_validation(images, fraction=0.1):
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Returns grey levels as bytes, a quarter of the memory, which the pipelines take too.
+
+    Args:
+        images: float array `[n, ...]` in [0, 1], n >= 1.
+
+    Returns:
+        uint8 `[n, ...]`, the nearest of 0..255 to 255 times each value: k for k / 255.
+
+    Raises:
+        ValueError: If there are no images, or values outside [0, 1].
+
+    Example:
+
+    >>> tfbind.data.pipelines.to_bytes(np.array([[0.0, 0.2, 1.0]])).tolist()
+    [[0, 51, 255]]
+    """
+    images = check_array("images", images, np.shape(images)[1:], 0.0, 1.0)
+    return (images * 255.0).round().astype("uint8")
+
+
+def split_validation(images: np.ndarray, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Splits off the last `fraction` of `images`, at least one example on either side.
 
     Args:
@@ -36,7 +57,9 @@ def split_validation(images, fraction=0.1):
     return images[:-num_validation], images[-num_validation:]
 
 
-def epochs(images, batch_size, seed, initial_epoch=0):
+def epochs(
+    images: np.ndarray, batch_size: int, seed: int, initial_epoch: int = 0
+) -> tuple[tf.data.Dataset, int]:
     """Batches of fixed composition in an order that is new every epoch, without end.
 
     The composition stays, as in Reconstruction Clustering's reference code. All batches have
@@ -71,7 +94,14 @@ def epochs(images, batch_size, seed, initial_epoch=0):
     return dataset.prefetch(4), steps
 
 
-def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
+def shuffled_epochs(
+    images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    initial_epoch: int = 0,
+    *,
+    with_index: bool = False,
+) -> tuple[tf.data.Dataset, int]:
     """Batches of examples in an order that is new every epoch, without end.
 
     Each image comes once an epoch, but for those left over after the last full batch.
@@ -82,10 +112,13 @@ def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
         batch_size: Integer >= 1; n if there are no more.
         seed: Integer in [0, 2**31).
         initial_epoch: Integer, the epoch to start from.
+        with_index: Whether to tell which images are in a batch, for a training step that looks
+            something up for each, such as labels that change between epochs.
 
     Returns:
         A pair: an endless `tf.data.Dataset` of float32 `[batch_size, ...]`, and the number of
-        steps in an epoch.
+        steps in an epoch. With `with_index` of dicts: these as `image`, and as `index`, int32
+        `[batch_size]`, their rows in `images`.
 
     Example:
 
@@ -95,20 +128,27 @@ def shuffled_epochs(images, batch_size, seed, initial_epoch=0):
     """
     batch_size = min(check_integer("batch_size", batch_size, 1), len(images))
     steps = len(images) // batch_size
-    batches = _shuffled([{"image": images}], batch_size, steps, seed, initial_epoch)
-    return batches.map(lambda batch: batch["image"]).prefetch(4), steps
+    held = tf.constant(images)
+
+    def batch(rows):
+        index = rows[:, 0]  # [B]
+        image = _given_out("image", tf.gather(held, index))
+        return {"image": image, "index": index} if with_index else image
+
+    rows = _shuffled_rows([len(images)], batch_size, steps, seed, initial_epoch)
+    return rows.map(batch).prefetch(4), steps
 
 
 def semi_supervised_epochs(
-    images,
-    labels,
-    unlabeled_images,
-    batch_size,
-    seed,
-    initial_epoch=0,
+    images: np.ndarray,
+    labels: np.ndarray,
+    unlabeled_images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    initial_epoch: int = 0,
     *,
-    unfeatured_labels=None,
-):
+    unfeatured_labels: np.ndarray | None = None,
+) -> tuple[tf.data.Dataset, int]:
     """Batches of labelled examples beside batches of unlabelled ones, without end.
 
     The unlabelled images set the length of an epoch, in which each comes once, in an order of the
@@ -145,17 +185,26 @@ def semi_supervised_epochs(
     streams = [{"image": images, "label": labels}, {"unlabeled_image": unlabeled_images}]
     if unfeatured_labels is not None:
         streams.append({"unfeatured_label": unfeatured_labels})
-    return _shuffled(streams, batch_size, steps, seed, initial_epoch).prefetch(4), steps
-
-
-def _shuffled(streams, batch_size, steps, seed, initial_epoch):
-    """Returns an endless dataset of dicts, `steps` of them an epoch.
-
-    Each of `streams` is a dict of arrays of one length, which go round and round in an order of
-    their own.
-    """
     sizes = [len(next(iter(stream.values()))) for stream in streams]
     held = [{name: tf.constant(array) for name, array in stream.items()} for stream in streams]
+
+    def batch(rows):
+        return {
+            name: _given_out(name, tf.gather(array, rows[:, i]))
+            for i, stream in enumerate(held)
+            for name, array in stream.items()
+        }
+
+    rows = _shuffled_rows(sizes, batch_size, steps, seed, initial_epoch)
+    return rows.map(batch).prefetch(4), steps
+
+
+def _shuffled_rows(sizes, batch_size, steps, seed, initial_epoch):
+    """Returns an endless dataset of int32 `[batch_size, len(sizes)]`, `steps` of them an epoch.
+
+    Each column holds row numbers of a stream of that many examples, which go round and round in an
+    order of their own.
+    """
 
     def order(epoch):
         rows = [
@@ -165,15 +214,7 @@ def _shuffled(streams, batch_size, steps, seed, initial_epoch):
         rows = tf.reshape(tf.stack(rows, axis=1), [steps, batch_size, len(sizes)])
         return tf.data.Dataset.from_tensor_slices(rows)
 
-    def batch(rows):
-        return {
-            name: _given_out(name, tf.gather(array, rows[:, i]))
-            for i, stream in enumerate(held)
-            for name, array in stream.items()
-        }
-
-    dataset = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
-    return dataset.map(batch)
+    return tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
 
 
 def _round_and_round(num_examples, num_taken, seed):
@@ -189,7 +230,7 @@ def _given_out(name, rows):
     return tf.cast(rows, tf.float32) / (255.0 if rows.dtype == tf.uint8 else 1.0)
 
 
-def balanced_subset(labels, num_labels, seed):
+def balanced_subset(labels: np.ndarray, num_labels: int, seed: int) -> np.ndarray:
     """Picks examples to keep the labels of, equally many of each class.
 
     Args:

@@ -55,7 +55,7 @@ _ART = """
 def _default_patterns():
     """Returns the sixteen patterns, uint8 `[16, 8, 8]`."""
     lines = np.array(_ART.split()).reshape(-1, _SIZE, 4)  # [row of patterns, line, pattern]
-    return np.array([_scenes.parse_art(" ".join(art)) for art in np.hstack(lines).T])
+    return np.array([_scenes.parse_art(" ".join(art)) for art in np.hstack(list(lines)).T])
 
 
 @dataclasses.dataclass(eq=False)
@@ -79,7 +79,7 @@ class PatternsConfig(tfds.core.BuilderConfig):
 
     patterns: str | os.PathLike | None = None
 
-    def load(self):
+    def load(self) -> np.ndarray:
         """Returns the patterns, uint8 `[P, 8, 8]`; `ValueError` if the file holds none."""
         if self.patterns is None:
             return _default_patterns()

@@ -98,7 +98,7 @@ class TfbindTexturedMnist(_mnist.MnistBuilder):
 
 
 @functools.cache
-def textures():
+def textures() -> np.ndarray:
     """Returns the textures, float32 `[20, 38, 38]` in [0, 1]."""
     rows = np.repeat([4, 10, 21, 32, 37], 4)
     columns = (np.arange(5)[:, None] + [0, 4, 8, 12]).ravel()
@@ -162,6 +162,6 @@ def _compose(layers, alphas):
     for g, alpha in enumerate(alphas, start=1):
         images = alpha * layers[:, g] + (1 - alpha) * images
         shares = [(1 - alpha) * share for share in shares] + [alpha]
-    shares = np.stack(shares)
-    groups = np.where(shares.max(axis=0) > _SCORED, 1 + shares.argmax(axis=0), 0)
+    share = np.stack(shares)  # [1 + G, n, 28, 28]
+    groups = np.where(share.max(axis=0) > _SCORED, 1 + share.argmax(axis=0), 0)
     return images, groups.astype(np.uint8)

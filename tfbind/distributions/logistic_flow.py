@@ -3,14 +3,13 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfb = tfp.bijectors
 tfd = tfp.distributions
 
 # A point on the wall has no finite inverse, so it is moved in by this share of the box's width.
 _MARGIN = 1e-6
 
 
-class LogisticFlow(tfb.Sigmoid):
+class LogisticFlow(tfp.bijectors.Sigmoid):
     """Takes the real line to the interval (low, high): z = low + (high - low) sigmoid(x).
 
     log|dz/dx| = log(high - low) - softplus(x) - softplus(-x). The inverse of a point on the wall
@@ -32,7 +31,9 @@ class LogisticFlow(tfb.Sigmoid):
         return super()._inverse(tf.clip_by_value(y, self.low + margin, self.high - margin))
 
 
-def logit_normal(loc, scale, low, high):
+def logit_normal(
+    loc: tf.Tensor, scale: tf.Tensor, low: float, high: float
+) -> tfp.distributions.TransformedDistribution:
     """Returns the distribution of `LogisticFlow(low, high)` of Normal(loc, scale).
 
     Args:

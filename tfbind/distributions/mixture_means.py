@@ -20,7 +20,7 @@ _CORNERS = (
 )
 
 
-def grid_means(latent_dim=32):
+def grid_means(latent_dim: int = 32) -> np.ndarray:
     """Returns the means of 18 components on a grid, for unsupervised learning of SVHN.
 
     They are -6, 0 and 6 in each of the first two dimensions and -3 and 3 in the third; zero in all
@@ -43,7 +43,7 @@ def grid_means(latent_dim=32):
     return _padded(list(itertools.product((-6, 0, 6), (-6, 0, 6), (-3, 3))), latent_dim)
 
 
-def corner_means(latent_dim=64):
+def corner_means(latent_dim: int = 64) -> np.ndarray:
     """Returns the means of 10 components on corners of a cube, for SVHN with labels.
 
     They are -3 or 3 in each of the first four dimensions (Table 3), and zero in all others.

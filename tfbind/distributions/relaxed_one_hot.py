@@ -4,6 +4,8 @@ Below a temperature of about 0.1 samples hold exact zeros, whose density and gra
 finite; their logarithms are ordinary numbers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -15,13 +17,15 @@ tfd = tfp.distributions
 _SMALLEST = np.finfo(np.float32).tiny
 
 
-def gumbel(shape, seed):
+def gumbel(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Draws float32 `shape` from Gumbel(0, 1) with the stateless `seed`."""
     uniform = tf.maximum(seeds.uniform(shape, seed), _SMALLEST)
     return -tf.math.log(-tf.math.log(uniform))
 
 
-def relaxed_one_hot_log_sample(logits, temperature, noise):
+def relaxed_one_hot_log_sample(
+    logits: tf.Tensor, temperature: float | tf.Tensor, noise: tf.Tensor
+) -> tf.Tensor:
     """Returns log y of y = softmax((logits + noise) / temperature).
 
     Args:
@@ -35,7 +39,9 @@ def relaxed_one_hot_log_sample(logits, temperature, noise):
     return tf.nn.log_softmax((logits + noise) / temperature)
 
 
-def relaxed_one_hot_log_prob(logits, temperature, log_y):
+def relaxed_one_hot_log_prob(
+    logits: tf.Tensor, temperature: float | tf.Tensor, log_y: tf.Tensor
+) -> tf.Tensor:
     """Returns the density of `tfd.RelaxedOneHotCategorical` at exp(log_y), nats `[...]`.
 
     Args:

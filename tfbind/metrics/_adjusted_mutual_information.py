@@ -1,4 +1,7 @@
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfbind._validation import check_choice, check_integer
@@ -10,7 +13,13 @@ AVERAGE_METHODS = ("max", "arithmetic")
 NEGLIGIBLE = 1e-17
 
 
-def adjusted_mutual_information(groups_true, groups_pred, num_true, num_pred, average_method="max"):
+def adjusted_mutual_information(
+    groups_true: np.ndarray | tf.Tensor,
+    groups_pred: np.ndarray | tf.Tensor,
+    num_true: int,
+    num_pred: int,
+    average_method: str = "max",
+) -> tf.Tensor:
     """Adjusted mutual information of each image's true and predicted grouping.
 
     The score is 1 for equal groupings, whatever the ids, and 0 on average for groupings drawn at
@@ -178,19 +187,26 @@ class AdjustedMutualInformation(MeanOverImages):
         https://jmlr.org/papers/v11/vinh10a.html, Table 2.
     """
 
-    def __init__(self, num_true, *, average_method="max", name="ami", dtype=None):
+    def __init__(
+        self,
+        num_true: int,
+        *,
+        average_method: str = "max",
+        name: str = "ami",
+        dtype: str | None = None,
+    ) -> None:
         num_true = check_integer("num_true", num_true, 1)
         check_choice("average_method", average_method, AVERAGE_METHODS)
         super().__init__(name=name, dtype=dtype)
         self.num_true = num_true
         self.average_method = average_method
 
-    def score(self, y_true, y_pred):
+    def score(self, y_true: np.ndarray | tf.Tensor, y_pred: np.ndarray | tf.Tensor) -> tf.Tensor:
         groups_pred = tf.argmax(y_pred, axis=1, output_type=tf.int32)
         return adjusted_mutual_information(
             y_true, groups_pred, self.num_true, y_pred.shape[1], self.average_method
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"num_true": self.num_true, "average_method": self.average_method}
         return {**super().get_config(), **own}

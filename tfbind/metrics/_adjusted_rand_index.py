@@ -1,4 +1,7 @@
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfbind._validation import check_integer
@@ -6,7 +9,12 @@ from tfbind.metrics._contingency import contingency_table
 from tfbind.metrics._mean_over_images import MeanOverImages
 
 
-def adjusted_rand_index(groups_true, groups_pred, num_true, num_pred):
+def adjusted_rand_index(
+    groups_true: np.ndarray | tf.Tensor,
+    groups_pred: np.ndarray | tf.Tensor,
+    num_true: int,
+    num_pred: int,
+) -> tf.Tensor:
     """Adjusted Rand index of each image's true and predicted grouping.
 
     It counts the pairs of pixels that both groupings keep together; 1 means equal groupings,
@@ -97,14 +105,14 @@ class AdjustedRandIndex(MeanOverImages):
         https://doi.org/10.1007/BF01908075, equation 5.
     """
 
-    def __init__(self, num_true, *, name="ari", dtype=None):
+    def __init__(self, num_true: int, *, name: str = "ari", dtype: str | None = None) -> None:
         num_true = check_integer("num_true", num_true, 1)
         super().__init__(name=name, dtype=dtype)
         self.num_true = num_true
 
-    def score(self, y_true, y_pred):
+    def score(self, y_true: np.ndarray | tf.Tensor, y_pred: np.ndarray | tf.Tensor) -> tf.Tensor:
         groups_pred = tf.argmax(y_pred, axis=1, output_type=tf.int32)
         return adjusted_rand_index(y_true, groups_pred, self.num_true, y_pred.shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_true": self.num_true}

@@ -1,12 +1,16 @@
+from typing import Any
+
 import keras
 import numpy as np
-import scipy.optimize
 import tensorflow as tf
 
 from tfbind._validation import check_integer
+from tfbind.metrics._class_table import best_matching, class_table
 
 
-def clustering_accuracy(labels_true, labels_pred):
+def clustering_accuracy(
+    labels_true: np.ndarray | tf.Tensor, labels_pred: np.ndarray | tf.Tensor
+) -> float:
     """Fraction of examples whose cluster, under the best matching, stands for their class.
 
     Every cluster is matched with at most one class and every class with at most one cluster, so
@@ -32,10 +36,10 @@ def clustering_accuracy(labels_true, labels_pred):
         Xie, Girshick, Farhadi. Unsupervised Deep Embedding for Clustering Analysis. ICML, 2016.
         https://arxiv.org/abs/1511.06335, equation 10.
     """
-    return _matched_fraction(_table(labels_true, labels_pred))
+    return _matched_fraction(class_table(labels_true, labels_pred)[-1])
 
 
-def purity(labels_true, labels_pred):
+def purity(labels_true: np.ndarray | tf.Tensor, labels_pred: np.ndarray | tf.Tensor) -> float:
     """Fraction of examples that are of the most frequent class of their cluster.
 
     As many clusters as examples have purity 1, so it compares clusterings of equally many.
@@ -59,34 +63,15 @@ def purity(labels_true, labels_pred):
         Manning, Raghavan, Schuetze. Introduction to Information Retrieval. Cambridge University
         Press, 2008. Section 16.3.
     """
-    table = _table(labels_true, labels_pred)
-    return float(table.max(axis=0).sum() / table.sum())
-
-
-def _table(labels_true, labels_pred):
-    """Returns the counts of classes in rows and clusters in columns."""
-    labels_true, labels_pred = np.asarray(labels_true), np.asarray(labels_pred)
-    for name, labels in (("labels_true", labels_true), ("labels_pred", labels_pred)):
-        if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"`{name}` must be a vector of at least one integer. "
-                f"Received: shape {labels.shape}, dtype {labels.dtype}."
-            )
-    if labels_true.shape != labels_pred.shape:
-        raise ValueError(
-            "`labels_true` and `labels_pred` must have the same length. "
-            f"Received: {len(labels_true)} and {len(labels_pred)}."
-        )
-    classes, rows = np.unique(labels_true, return_inverse=True)
-    clusters, columns = np.unique(labels_pred, return_inverse=True)
-    table = np.zeros((len(classes), len(clusters)))
-    np.add.at(table, (rows, columns), 1)
-    return table
+    return _majority_fraction(class_table(labels_true, labels_pred)[2])
 
 
 def _matched_fraction(table):
-    rows, columns = scipy.optimize.linear_sum_assignment(table, maximize=True)
-    return float(table[rows, columns].sum() / table.sum())
+    return float(table[best_matching(table)].sum() / table.sum())
+
+
+def _majority_fraction(table):
+    return float(table.max(axis=0).sum() / table.sum())
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -128,7 +113,14 @@ class ClusteringAccuracy(keras.metrics.Metric):
         https://arxiv.org/abs/1511.06335, equation 10.
     """
 
-    def __init__(self, num_classes, num_clusters, *, name="clustering_accuracy", dtype=None):
+    def __init__(
+        self,
+        num_classes: int,
+        num_clusters: int,
+        *,
+        name: str = "clustering_accuracy",
+        dtype: str | None = None,
+    ) -> None:
         num_classes = check_integer("num_classes", num_classes, 1)
         num_clusters = check_integer("num_clusters", num_clusters, 1)
         super().__init__(name=name, dtype=dtype)
@@ -139,7 +131,12 @@ class ClusteringAccuracy(keras.metrics.Metric):
             (num_classes, num_clusters), "zeros", dtype="float64", name="table"
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: np.ndarray | tf.Tensor,
+        y_pred: np.ndarray | tf.Tensor,
+        sample_weight: np.ndarray | tf.Tensor | None = None,
+    ) -> None:
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
         if len(y_true.shape) != 1 or len(y_pred.shape) != 2 or y_pred.shape[1] != self.num_clusters:
             raise ValueError(
@@ -159,14 +156,37 @@ class ClusteringAccuracy(keras.metrics.Metric):
         clusters = tf.one_hot(tf.argmax(y_pred, axis=1), self.num_clusters, dtype=tf.float64)
         self.table.assign_add(tf.matmul(classes, clusters, transpose_a=True))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         if not tf.executing_eagerly():
             return tf.constant(float("nan"))
         table = self.table.value.numpy()
         if np.isnan(table).any():
             return tf.constant(float("nan"))
-        return tf.constant(_matched_fraction(table) if table.any() else 0.0)
+        return tf.constant(self.fraction(table) if table.any() else 0.0)
 
-    def get_config(self):
+    def fraction(self, table):
+        """Returns the fraction of examples that count as right, of float `[classes, clusters]`."""
+        return _matched_fraction(table)
+
+    def get_config(self) -> dict[str, Any]:
         own = {"num_classes": self.num_classes, "num_clusters": self.num_clusters}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("tfbind")
+class Purity(ClusteringAccuracy):
+    """As `ClusteringAccuracy`, but a cluster stands for its most frequent class; see `purity`.
+
+    Example:
+
+    >>> metric = tfbind.metrics.Purity(num_classes=2, num_clusters=3)
+    >>> metric.update_state([0, 0, 1, 1], np.eye(3)[[2, 2, 1, 1]])
+    >>> float(metric.result())
+    1.0
+    """
+
+    def __init__(self, num_classes, num_clusters, *, name="purity", dtype=None):
+        super().__init__(num_classes, num_clusters, name=name, dtype=dtype)
+
+    def fraction(self, table):
+        return _majority_fraction(table)

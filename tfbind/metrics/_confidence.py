@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfbind.metrics._mean_over_images import MeanOverImages
@@ -39,10 +40,10 @@ class Confidence(MeanOverImages):
         https://arxiv.org/abs/1511.06418
     """
 
-    def __init__(self, *, name="confidence", dtype=None):
+    def __init__(self, *, name: str = "confidence", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def score(self, y_true, y_pred):
+    def score(self, y_true: np.ndarray | tf.Tensor, y_pred: np.ndarray | tf.Tensor) -> tf.Tensor:
         largest = tf.reduce_max(y_pred, axis=1)  # [B, ...]
         scored = tf.cast(y_true != 0, largest.dtype)
         pixels = list(range(1, len(y_true.shape)))

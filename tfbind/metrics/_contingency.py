@@ -1,11 +1,17 @@
 """Contingency tables of many groupings at once."""
 
+import numpy as np
 import tensorflow as tf
 
 from tfbind._validation import check_integer
 
 
-def contingency_table(groups_true, groups_pred, num_true, num_pred):
+def contingency_table(
+    groups_true: np.ndarray | tf.Tensor,
+    groups_pred: np.ndarray | tf.Tensor,
+    num_true: int,
+    num_pred: int,
+) -> tf.Tensor:
     """Counts, per image, the scored pixels that each pair of true and predicted group shares.
 
     A pixel is scored unless its true group is 0, which stands for background or overlap.

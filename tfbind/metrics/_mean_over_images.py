@@ -1,6 +1,7 @@
 """What the Keras metrics of groupings share: a score per image, averaged over images."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -10,11 +11,16 @@ class MeanOverImages(keras.metrics.Mean):
     An image whose true groups are all 0 has nothing to score: it counts neither for nor against.
     """
 
-    def score(self, y_true, y_pred):
+    def score(self, y_true: np.ndarray | tf.Tensor, y_pred: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Returns float `[B]`, one score per image; unused where no pixel is scored."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: np.ndarray | tf.Tensor,
+        y_pred: np.ndarray | tf.Tensor,
+        sample_weight: np.ndarray | tf.Tensor | None = None,
+    ) -> None:
         """Adds a batch.
 
         Args:

@@ -1,9 +1,10 @@
+import numpy as np
 import tensorflow as tf
 
 from tfbind._validation import check_shape
 
 
-def set_error(labels, probabilities):
+def set_error(labels: np.ndarray | tf.Tensor, probabilities: np.ndarray | tf.Tensor) -> tf.Tensor:
     """The share of an example's true classes that are missing from its most probable ones.
 
     For examples with several objects, whose labels have no order. An example with d distinct

@@ -1,223 +1,293 @@
-"""What every model of tfbind shares: checked input, seeds of a step, endpoints."""
+"""The training protocol of every model: Keras' mechanics are here, a model has its mathematics."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfbind import seeds
-from tfbind._validation import check_array, check_integer, check_shape
+from tfbind import losses, seeds
+from tfbind.models._checked import CheckedModel
+from tfbind.models._endpoints import Endpoint, write_saved_model
+from tfbind.models._joint_optimizer import JointOptimizer
 
-# The images of a batch, and what messages call them; and its labels.
-_IMAGES = {"image": "images", "unlabeled_image": "unlabeled_image"}
-_LABELS = ("label", "unfeatured_label")
+# What the seeds of the networks' own layers, such as dropout, are told apart by from a step's.
+_LAYER_SALT = 3
 
 
-class Endpoint(NamedTuple):
-    """One served function.
+class Player(NamedTuple):
+    """Who minimises what: the weight of each term in its loss, and the variables it changes."""
 
-    `function` takes the tensors of `inputs` in order and returns a flat dict of tensors whose
-    keys are those of `outputs`. `ranges` gives an input's values as (low, high), None for open.
+    weights: Mapping[str, float]
+    variables: Sequence[keras.Variable]
+
+
+class BaseModel(CheckedModel):
+    """A model of examples of one `event_shape`, trained by `fit` as Keras users know it.
+
+    A subclass writes down `loss_terms`, `scores` and `call`, and declares, besides what
+    `CheckedModel` asks for,
+
+    - `trackers`: a Keras metric under the name of everything that a step may log;
+    - `term_weights`: how much each term counts in the loss, or `players` if there are several
+      optimisers; terms that count nowhere are only logged.
+
+    `fit` corrupts, normalises by the batch and drops out; `evaluate`, `predict` and what is
+    exported do not. Networks of the user's own are run in the mode of the step, and the losses
+    that their layers add are part of the loss.
     """
 
-    function: Callable
-    inputs: tuple
-    outputs: dict
-    ranges: dict
+    needs_calibration = False
 
+    def __init__(self, event_shape: Sequence[int], **kwargs: Any):
+        super().__init__(event_shape, **kwargs)
+        self.trackers: dict[str, keras.metrics.Metric] = {}
 
-def endpoint_maker(texts, ranges):
-    """Returns a function that makes an `Endpoint`, from a function, its inputs and output keys.
+    # What a model says.
 
-    Args:
-        texts: Dict of output key to what it is.
-        ranges: Dict of input name to (low, high).
-    """
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Returns the named terms of the loss, and whatever else is to be logged.
 
-    def endpoint(function, inputs, outputs):
-        return Endpoint(
-            function,
-            inputs,
-            {key: texts[key] for key in outputs},
-            {spec.name: ranges[spec.name] for spec in inputs},
-        )
+        Args:
+            batch: Dict of tensors, as in `fields`.
+            seed: Stateless int32 `[2]` seed of this step.
+            training: Whether this is a step of `fit`.
 
-    return endpoint
+        Returns:
+            A dict: terms of the loss, float `[B]`, or `[]` if of the batch as a whole; and what
+            the other trackers of that name take.
+        """
+        raise NotImplementedError
 
+    def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
+        """Returns what needs the truth: a dict of what trackers take, a tuple where several things.
 
-def inside(name, tensor, low, high):
-    """Returns `tensor`; a server refuses it if it is not in [low, high], a device cannot."""
-    sentence = f"`{name}` must lie in [{low}, {high}]."
-    fits = tf.reduce_all((tensor >= low) & (tensor <= high))
-    with tf.control_dependencies([tf.debugging.Assert(fits, [sentence])]):
-        return tf.identity(tensor)
+        It is asked for if `evaluate` was given something that the model is `scored_by`.
+        """
+        return {}
 
+    @property
+    def term_weights(self) -> Mapping[str, float]:
+        """The weight of each term in the loss."""
+        raise NotImplementedError
 
-def check_corruption(layer):
-    """Returns `layer`; raises unless it is None or adds noise to what it is given."""
-    if layer is not None and not hasattr(layer, "corrupt"):
-        raise ValueError(
-            "`corruption` must be a noise layer of `tfbind.layers` or None. "
-            f"Received: corruption={layer!r}."
-        )
-    return layer
+    def players(self) -> list[Player]:
+        """Returns who minimises what, in the order of the optimisers."""
+        return [Player(self.term_weights, self.trainable_variables)]
 
+    def serving_endpoints(self) -> dict[str, Endpoint]:
+        """Returns the endpoints to export: dict of name to `Endpoint`."""
+        raise NotImplementedError
 
-def require_keys(x, keys):
-    """Raises unless the dict `x` has all of `keys`."""
-    for key in keys:
-        if key not in x:
-            raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(x)}.")
+    @property
+    def noise_seed(self) -> int:
+        """The base seed of what a step draws."""
+        return self.seed
 
+    @property
+    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
+        """The optimisers of the players, in their order."""
+        optimizer = _inner(self.optimizer)
+        return optimizer.members if isinstance(optimizer, JointOptimizer) else (optimizer,)
 
-class EventModel(keras.Model):
-    """A model of examples of one `event_shape`, which `fit`, `evaluate`, `predict` check.
+    # Steps.
 
-    They take images, or a flat dict of `image` and whatever else the model knows. Where a model has
-    `num_classes`, that is `label`, the integer label of each `image`; `unlabeled_image`, further
-    images; and `unfeatured_label`, further labels: arrays of any lengths, which `fit` goes through
-    as `tfbind.data.pipelines.semi_supervised_epochs` does.
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch = self._as_batch(data, training=True)
+        seed = self.step_seed(training=True)
+        self._reseed(seed)
+        players = self.players()
+        with tf.GradientTape(persistent=len(players) > 1) as tape, self._running(training=True):
+            terms = self.loss_terms(batch, seed, training=True)
+            totals = [self._total(player.weights, terms, batch) for player in players]
+            added = self._added()
+            scaled = [self.optimizer.scale_loss(_per_replica(total + added)) for total in totals]
+        gradients, variables = [], []
+        for player, total in zip(players, scaled, strict=True):
+            gradients += tape.gradient(total, player.variables)
+            variables += player.variables
+        self.optimizer.apply(gradients, variables)
+        return self._logs(terms, [*totals, added], batch)
 
-    Subclasses set `value_range`, (low, high) of the data, and call `step_seed` for their noise;
-    `seed` is also that of the order in which `fit` goes through several arrays. A model of several
-    optimisers names their attributes in `OPTIMIZERS`, which is what a resumed training restores,
-    and builds each for its weights in `compile`.
-    """
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch = self._as_batch(data, training=False)
+        with self._running(training=False):
+            terms = self.loss_terms(batch, self.step_seed(training=False), training=False)
+            totals = [self._total(player.weights, terms, batch) for player in self.players()]
+            added = self._added()
+        if batch.keys() & set(self.scored_by):
+            terms = {**terms, **self.scores(batch, self(batch, training=False))}
+        return self._logs(terms, [*totals, added], batch)
 
-    OPTIMIZERS = ("optimizer",)
-    value_range = (None, None)
-    num_classes = None
-    seed = 0
-
-    def __init__(self, event_shape, **kwargs):
-        if not isinstance(event_shape, (tuple, list)) or not event_shape:
-            raise ValueError(
-                "`event_shape` must be a tuple of one integer or more. "
-                f"Received: event_shape={event_shape!r}."
-            )
-        event_shape = tuple(check_integer("event_shape", size, 1) for size in event_shape)
-        super().__init__(**kwargs)
-        self.event_shape = event_shape
-
-    def step_seed(self, seed, training):
+    def step_seed(self, training: bool) -> tf.Tensor:
         """Returns a stateless seed that no other step, batch or replica has.
 
         While training the optimiser's step tells batches apart. It stands still in evaluation,
         where the loss tracker's count does, which starts from zero every time.
         """
-        step = self.optimizer.iterations if getattr(self, "optimizer", None) is not None else 0
+        if not self.compiled:
+            return seeds.step_seed(self.noise_seed, 0)
+        step = _inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
         if training:
-            return seeds.step_seed(seed, step)
-        counts = [metric.count for metric in self.metrics if metric.name == "loss"]
-        return seeds.step_seed(seed, step, 1, *counts)
+            return seeds.step_seed(self.noise_seed, step)
+        return seeds.step_seed(self.noise_seed, step, 1, self._loss_tracker.count)
 
-    def check_inputs(self, x):
-        """Returns `x` with images in float32 and labels in int32, or raises ValueError."""
-        if isinstance(x, tf.data.Dataset):
-            return self._check_dataset(x)
-        if not isinstance(x, dict):
-            return self._check_array("image", x)
-        self._check_keys(x)
-        x = {key: self._check_array(key, value) for key, value in x.items()}
-        if "label" in x and len(x["label"]) != len(x["image"]):
-            raise ValueError(
-                "`label` must hold one label for each of `image`. "
-                f"Received: {len(x['label'])} for {len(x['image'])} images."
-            )
-        return x
+    def _reseed(self, seed: tf.Tensor) -> None:
+        """Makes the noise of the networks' own layers, such as dropout, follow from `seed`."""
+        weights = {id(weight) for weight in self.weights}
+        states = [state for state in self.variables if id(state) not in weights]
+        own = tf.random.fold_in(seed, _LAYER_SALT, alg="philox")
+        for state, new in zip(states, seeds.split(own, len(states)), strict=True):
+            state.assign(tf.cast(new, state.dtype))
 
-    def _check_keys(self, x):
-        if "image" not in x:
-            raise ValueError(f"`x` must have the key 'image'. Received: {_listed(x)}.")
-        if self.num_classes is None or x.keys() <= {*_IMAGES, *_LABELS}:
-            return
-        served = [spec.name for end in self.serving_endpoints().values() for spec in end.inputs]
-        known = dict.fromkeys((*_IMAGES, *_LABELS, *served))
-        if not x.keys() <= known.keys():
-            raise ValueError(f"`x` must have keys among {_listed(known)}. Received: {_listed(x)}.")
+    @contextlib.contextmanager
+    def _running(self, training: bool) -> Iterator[None]:
+        """Makes networks run in the mode of the step, and their losses add up, as in `call`."""
+        self._get_call_context().set_value("training", training)
+        try:
+            yield
+        finally:
+            self._maybe_reset_call_context()
 
-    def _check_array(self, key, value):
-        if not hasattr(value, "__array__"):
-            return value
-        if key in _IMAGES:
-            return check_array(_IMAGES[key], value, self.event_shape, *self.value_range)
-        if key in _LABELS and self.num_classes is not None:
-            value = np.asarray(value)
-            self._check_label_dtype(key, value.dtype)
-            if value.size == 0 or value.min() < 0 or value.max() >= self.num_classes:
-                received = f"values from {value.min()} to {value.max()}" if value.size else "none"
+    def _total(self, weights: Mapping[str, float], terms: Mapping, batch: Mapping) -> tf.Tensor:
+        """Returns the weighted sum of terms, each its mean over the batch."""
+        sample_weight = batch.get("sample_weight")
+        means = [
+            weight * _mean(name, terms[name], sample_weight)
+            for name, weight in weights.items()
+            if weight and name in terms
+        ]
+        return tf.add_n(means or [tf.zeros([])])
+
+    def _added(self) -> tf.Tensor:
+        """Returns the losses that layers add, such as regularisers: once, for all players."""
+        return tf.reduce_sum([tf.cast(added, tf.float32) for added in self.losses])
+
+    def _logs(
+        self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
+    ) -> dict[str, tf.Tensor]:
+        rows = tf.shape(batch["image"])[0]
+        self._loss_tracker.update_state(tf.add_n(totals), sample_weight=rows)
+        results = {"loss": self._loss_tracker.result()}
+        for name, value in logged.items():
+            tracker = self.trackers[name]
+            if not isinstance(value, tuple):
+                value = (value,) if value.shape.rank else (value, rows)
+            tracker.update_state(*value)
+            result = tracker.result()
+            results |= {name: result} if tf.is_tensor(result) else result
+        return results
+
+    def _get_metrics_result_or_logs(self, logs: Mapping) -> dict[str, Any]:
+        # Keras calls it out of the graph, where metrics such as a best matching are known.
+        exact = self.get_metrics_result()
+        return {name: exact[name] for name in logs}
+
+    # What Keras users call.
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: None = None,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Configures the training; the model knows its own loss and its own metrics.
+
+        Args:
+            optimizer: Keras optimizer, or its name.
+            loss: None; likewise `loss_weights`, `metrics` and `weighted_metrics`.
+            run_eagerly: As in Keras, like all that follow.
+            steps_per_execution: Integer.
+            jit_compile: Whether XLA compiles the step; "auto" is without on a CPU.
+            auto_scale_loss: Whether losses are scaled under the dtype policy "mixed_float16".
+
+        Raises:
+            ValueError: If there is a loss or a metric.
+        """
+        foreign = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        for name, value in foreign.items():
+            if value is not None:
                 raise ValueError(
-                    f"`{key}` must hold integers from 0 to {self.num_classes - 1}. "
-                    f"Received: {received}."
+                    f"`{name}` must be None: a {type(self).__name__} has a loss and metrics of its "
+                    f"own. Received: {name}={value!r}; score what `predict` returns instead."
                 )
-            return value.astype("int32")
-        return value
-
-    def _check_dataset(self, dataset):
-        if dataset.cardinality() == 0:
-            raise ValueError("`images` must hold at least one example. Received: an empty dataset.")
-        spec = dataset.element_spec
-        spec = spec[0] if isinstance(spec, tuple) else spec
-        spec = spec if isinstance(spec, dict) else {"image": spec}
-        self._check_keys(spec)
-        for key in spec.keys() & _IMAGES:
-            check_shape(_IMAGES[key], tuple(spec[key].shape), (None, *self.event_shape))
-            if spec[key].dtype != tf.float32:
-                raise ValueError(
-                    f"`{_IMAGES[key]}` must be float32. Received: a dataset of "
-                    f"{spec[key].dtype.name}; cast and rescale them in its pipeline."
-                )
-        if self.num_classes is not None:
-            for key in spec.keys() & set(_LABELS):
-                self._check_label_dtype(key, spec[key].dtype.as_numpy_dtype)
-        return dataset
-
-    def _check_label_dtype(self, key, dtype):
-        if not np.issubdtype(dtype, np.integer):
-            raise ValueError(f"`{key}` must hold integers. Received: {np.dtype(dtype).name}.")
-
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        x = self.check_inputs(x)
-        if isinstance(x, dict) and x.keys() & {"unlabeled_image", "unfeatured_label"}:
-            x, steps = self._cycled(x, batch_size or 32, kwargs.get("initial_epoch", 0))
-            kwargs |= {"steps_per_epoch": steps, "shuffle": False}
-            batch_size = None
-        return super().fit(x, y, batch_size, *args, **kwargs)
-
-    def _cycled(self, x, batch_size, initial_epoch):
-        from tfbind.data import pipelines  # loads TFDS, which a served model does without
-
-        require_keys(x, ("label", "unlabeled_image"))
-        return pipelines.semi_supervised_epochs(
-            x["image"],
-            x["label"],
-            x["unlabeled_image"],
-            batch_size,
-            seeds.base_seed(self.seed),
-            initial_epoch,
-            unfeatured_labels=x.get("unfeatured_label"),
+        super().compile(
+            optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
         )
+        # At once: neither XLA under a strategy nor a resumed training can wait for the first step.
+        if not self.optimizer.built:
+            self.optimizer.build([v for player in self.players() for v in player.variables])
 
-    def evaluate(self, x=None, *args, **kwargs):
-        return super().evaluate(self.check_inputs(x), *args, **kwargs)
+    def compile_from_config(self, config: dict) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def predict(self, x, batch_size=None, **kwargs):
-        x = self.check_inputs(x)
-        if isinstance(x, dict) or hasattr(x, "__array__"):
-            # Keras would trace a pipeline of its own at every call, for longer than the model runs
-            x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size or 32)
-            batch_size = None
-        return super().predict(x, batch_size, **kwargs)
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: None = None,
+    ) -> None:
+        """Writes `serving_endpoints()` as a SavedModel.
 
-    def serving_endpoints(self):
-        """Returns the endpoints to export: dict of name to `Endpoint`."""
-        raise NotImplementedError
+        `tfbind.export` has more to offer: versions, a card, a check, TFLite.
+        """
+        if format != "tf_saved_model" or input_signature is not None:
+            raise ValueError(
+                "`format` must be 'tf_saved_model', with the model's own signatures. Received: "
+                f"format={format!r}, input_signature={input_signature!r}; for devices use "
+                "`tfbind.export.export_tflite`."
+            )
+        write_saved_model(self.serving_endpoints(), filepath)
+        if verbose:
+            print(f"Saved artifact at '{filepath}'.")
 
-    def get_config(self):
-        return {**super().get_config(), "event_shape": self.event_shape}
+    def restore_from(self, other: keras.Model) -> None:
+        """Takes over the weights, and the state of the optimiser, of a model of the same kind."""
+        self.set_weights(other.get_weights())
+        theirs = other.optimizer.variables
+        for mine, value in zip(self.optimizer.variables, theirs, strict=True):
+            mine.assign(value)
 
 
-def _listed(keys):
-    return ", ".join(map(repr, keys))
+def means(*names: str) -> dict[str, keras.metrics.Metric]:
+    """Returns trackers that average, by name."""
+    return {name: keras.metrics.Mean(name=name) for name in names}
+
+
+def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Returns the optimiser without the one around it that scales losses."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
+
+
+def _mean(name: str, term: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+    if term.shape.rank == 0 and sample_weight is not None:
+        raise ValueError(
+            f"`sample_weight` must be None: {name} is of a batch as a whole, not of its examples. "
+            "Received: weights of the examples."
+        )
+    return losses.batch_mean(term, sample_weight)
+
+
+def _per_replica(loss: tf.Tensor) -> tf.Tensor:
+    """Returns a replica's share of the loss: a strategy adds the gradients of all."""
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync

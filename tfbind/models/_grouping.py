@@ -1,25 +1,43 @@
 """What the models that group the elements of an example share."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from tfbind import metrics, seeds
-from tfbind._validation import check_array, check_integer, check_shape
-from tfbind.models._base import Endpoint, EventModel
+from tfbind._validation import check_integer, check_shape
+from tfbind.models._base import BaseModel, means
+from tfbind.models._batch import Field, as_dict, holds_arrays, images_of
+from tfbind.models._endpoints import Endpoint, image_spec
 
 # True groups of an image that `evaluate` is ready for; images with more make its AMI NaN, unless
 # it sees them beforehand, in an array.
 _MAX_TRUE_GROUPS = 16
+_LARGEST_ID = 2**31 - 1
 
 
-class GroupingModel(EventModel):
+class GroupingModel(BaseModel):
     """A model that starts from random assignments of elements to groups and improves them.
 
     Subclasses implement `_draw_start` and `call`, whose images and start come from `_unpack`.
-    An example with channels shares one assignment among the channels of a pixel.
+    An example with channels shares one assignment among the channels of a pixel. `fit` takes no
+    groups; `evaluate` takes them as `y`, integer `[n, *spatial_shape]`, the true group of each
+    pixel, of which 0 (background or overlap) is not scored, and then returns besides the loss
+    `ami` (normaliser "max"), `ari` and `confidence`, over scored pixels, and `log_likelihood`,
+    nats per example.
+
+    Attributes:
+        ITERATIONS: The argument of the class that counts the iterations of inference.
     """
 
-    def __init__(self, event_shape, num_groups, seed, **kwargs):
+    ITERATIONS = "num_iterations"
+    scored_by = ("groups",)
+
+    def __init__(
+        self, event_shape: Sequence[int], num_groups: int, seed: int | None, **kwargs: Any
+    ):
         num_groups = check_integer("num_groups", num_groups, 2)
         super().__init__(event_shape, **kwargs)
         self.num_groups = num_groups
@@ -30,49 +48,64 @@ class GroupingModel(EventModel):
         self.num_pixels = int(np.prod(self.spatial_shape))
         self.ami = metrics.AdjustedMutualInformation(_MAX_TRUE_GROUPS)
         self.ari = metrics.AdjustedRandIndex(_MAX_TRUE_GROUPS)
-        self.confidence = metrics.Confidence()
+        self.trackers |= {
+            "ami": self.ami,
+            "ari": self.ari,
+            "confidence": metrics.Confidence(),
+            **means("log_likelihood"),
+        }
 
-    def _draw_start(self, random, shape):
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        if training:
+            return fields
+        start_shape = (self.num_groups, *self.spatial_shape)
+        return {
+            **fields,
+            "groups": Field("groups", self.spatial_shape, True, 0, _LARGEST_ID),
+            "initial_assignments": Field("initial_assignments", start_shape, False, 0.0, 1.0),
+        }
+
+    def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
+        found = (batch["groups"], outputs["assignments"])
+        return {
+            **dict.fromkeys(("ami", "ari", "confidence"), found),
+            "log_likelihood": outputs["log_likelihood"],
+        }
+
+    def _draw_start(self, random: np.random.Generator, shape: tuple) -> np.ndarray:
         """Returns float `shape`, drawn by NumPy's generator `random`; sums to 1 over axis 1."""
         raise NotImplementedError
 
-    def initial_assignments(self, num_examples, seed=None):
+    def initial_assignments(self, num_examples: int, seed: int | None = None) -> np.ndarray:
         """Draws a start for every example, NumPy float32 `[num_examples, K, *spatial_shape]`."""
         random = np.random.default_rng(seeds.base_seed(seed))
         start = self._draw_start(random, self._start_shape(num_examples))
         return np.asarray(start, "float32")
 
-    def check_inputs(self, x):
-        """Returns `x` with its images, and its start if it has one, checked and in float32."""
-        x = super().check_inputs(x)
-        if isinstance(x, dict) and hasattr(x.get("initial_assignments"), "__array__"):
-            expected = self._start_shape(len(x["image"]))
-            start = check_array("initial_assignments", x["initial_assignments"], expected[1:], 0, 1)
-            check_shape("initial_assignments", start.shape, expected)
-            x = {**x, "initial_assignments": start}
-        return x
-
-    def _start_shape(self, num_examples):
+    def _start_shape(self, num_examples: int | None) -> tuple:
         return (num_examples, self.num_groups, *self.spatial_shape)
 
-    def _pixels(self, images):
-        """Returns `images` as float32 `[B, P, C]`."""
-        images = tf.cast(images, tf.float32)
-        check_shape("images", tuple(images.shape), (None, *self.event_shape))
+    def _pixels(self, inputs: Any) -> tf.Tensor:
+        """Returns the images of what `call` takes as float32 `[B, P, C]`."""
+        images = images_of(inputs, self.event_shape)
         return tf.reshape(images, [-1, self.num_pixels, self.num_channels])
 
-    def _unpack(self, inputs):
+    def _unpack(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns pixels `[B, P, C]` and the start, None unless the caller gave one."""
-        if not isinstance(inputs, dict):
-            inputs = {"image": inputs}
-        start = inputs.get("initial_assignments")
+        start = as_dict(inputs).get("initial_assignments")
         if start is not None:
             start = tf.cast(start, tf.float32)
-            expected = self._start_shape(inputs["image"].shape[0])
-            check_shape("initial_assignments", tuple(start.shape), expected)
-        return self._pixels(inputs["image"]), start
+            check_shape("initial_assignments", tuple(start.shape), self._start_shape(None))
+        return self._pixels(inputs), start
 
-    def _outputs(self, images, assignments, reconstructions, log_likelihood):
+    def _outputs(
+        self,
+        images: tf.Tensor,
+        assignments: tf.Tensor,
+        reconstructions: tf.Tensor,
+        log_likelihood: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         """Returns what `call` returns, of `[B, P, C]`, `[B, K, P]`, `[B, K, P, C]` and `[B]`."""
         on = tf.cast(tf.reduce_any(images != 0, axis=-1), tf.float32)  # [B, P]
         certainty = tf.reduce_max(assignments, axis=1)  # [B, P]
@@ -86,30 +119,17 @@ class GroupingModel(EventModel):
             ),
         }
 
-    def evaluate(self, x=None, y=None, **kwargs):
-        """Scores the grouping of `x` against the true groups `y`, as Keras' `evaluate` does.
-
-        Args:
-            x: Images or a dict, as `call` takes them, or a `tf.data.Dataset`.
-            y: Integer `[n, *spatial_shape]`, the true group of each pixel; 0 (background or
-                overlap) is not scored. Without it only the loss is computed.
-            **kwargs: As in `keras.Model.evaluate`.
-
-        Returns:
-            As in Keras a list, or with `return_dict=True` a dict: `loss`, nats per example;
-            `ami` (normaliser "max"), `ari` and `confidence`, over scored pixels;
-            `log_likelihood`, nats per example.
-        """
-        if hasattr(y, "__array__"):
-            check_shape("groups", tuple(y.shape), (None, *self.spatial_shape))
-            num_true = max(_MAX_TRUE_GROUPS, int(np.max(y, initial=0)))
+    def _checked(self, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool) -> Any:
+        data = super()._checked(x, y, sample_weight, training=training)
+        if holds_arrays(data) and "groups" in data:
+            num_true = max(_MAX_TRUE_GROUPS, int(np.max(data["groups"])))
             if num_true != self.ami.num_true:
                 self.ami.num_true = self.ari.num_true = num_true
                 self.test_function = None  # the number is baked into the compiled step
-        return super().evaluate(x, y, **kwargs)
+        return data
 
-    def serving_endpoints(self):
-        image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
+    def serving_endpoints(self) -> dict[str, Endpoint]:
+        image = image_spec(self.event_shape)
         start = tf.TensorSpec(
             [None, self.num_groups, *self.spatial_shape], tf.float32, name="initial_assignments"
         )
@@ -130,5 +150,5 @@ class GroupingModel(EventModel):
             ),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_groups": self.num_groups, "seed": self.seed}

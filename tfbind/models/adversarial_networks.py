@@ -12,18 +12,18 @@ the convolution. There is no batch normalisation in the discriminator, whose gra
 example by example.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from tfbind._validation import check_choice, check_integer, check_number
-from tfbind.layers._corruption import Corruption
+from tfbind.layers.mlp import mlp
+from tfbind.models._quick_layers import Dropout, PixelConv2DTranspose
 
 FACTORIZATIONS = ("class_first", "latent_first", "independent")
 
-_LEVELS = 2**16  # of the random numbers that dropout compares with its rate
 # Keras' 1e-3 is above the variance of the first layers at their initial weights of 0.02
 _EPSILON = 1e-5
 
@@ -55,13 +55,13 @@ _SVHN = _Design(
 
 
 def mnist_networks(
-    num_clusters,
-    latent_dim,
-    factorization="class_first",
-    dropout=0.2,
+    num_clusters: int,
+    latent_dim: int,
+    factorization: str = "class_first",
+    dropout: float = 0.2,
     *,
-    discriminator_initializer=None,
-):
+    discriminator_initializer: str | None = None,
+) -> dict[str, keras.Model]:
     """Returns the paper's networks for 28x28 grey images.
 
     Whichever of y and z is drawn first has a path of its own, and the path of the other adds the
@@ -95,13 +95,13 @@ def mnist_networks(
 
 
 def svhn_networks(
-    num_clusters,
-    latent_dim,
-    factorization="class_first",
-    dropout=0.0,
+    num_clusters: int,
+    latent_dim: int,
+    factorization: str = "class_first",
+    dropout: float = 0.0,
     *,
-    discriminator_initializer=None,
-):
+    discriminator_initializer: str | None = None,
+) -> dict[str, keras.Model]:
     """Returns the paper's networks for 32x32 colour images; see `mnist_networks`."""
     return _image_networks(
         _SVHN, num_clusters, latent_dim, factorization, dropout, discriminator_initializer
@@ -109,18 +109,18 @@ def svhn_networks(
 
 
 def convolutional_networks(
-    event_shape,
-    num_clusters,
-    latent_dim,
-    convolutions,
-    factorization="class_first",
-    dropout=0.0,
+    event_shape: Sequence[int],
+    num_clusters: int,
+    latent_dim: int,
+    convolutions: Sequence[tuple[int, int, int]],
+    factorization: str = "class_first",
+    dropout: float = 0.0,
     *,
-    prior_units=(64, 64),
-    units=64,
-    joint_units=256,
-    discriminator_initializer=None,
-):
+    prior_units: Sequence[int] = (64, 64),
+    units: int = 64,
+    joint_units: int = 256,
+    discriminator_initializer: str | None = None,
+) -> dict[str, keras.Model]:
     """Returns networks like the paper's for images of any size; see `mnist_networks`.
 
     Args:
@@ -168,13 +168,13 @@ def convolutional_networks(
 
 
 def dense_networks(
-    event_shape,
-    num_clusters,
-    latent_dim,
-    factorization="class_first",
-    hidden_units=(256, 256),
-    output_activation="sigmoid",
-):
+    event_shape: Sequence[int],
+    num_clusters: int,
+    latent_dim: int,
+    factorization: str = "class_first",
+    hidden_units: Sequence[int] = (256, 256),
+    output_activation: str = "sigmoid",
+) -> dict[str, keras.Model]:
     """Returns dense networks for examples of any shape, such as tabular data; not the paper's.
 
     Args:
@@ -204,26 +204,24 @@ def dense_networks(
         "decoder": ["label", "latent"],
         "discriminator": ["image", "label", "latent"],
     }
+    dense = keras.layers.Dense
     outputs = {
-        "class_encoder": keras.layers.Dense(2 * num_clusters),
-        "latent_encoder": keras.layers.Dense(2 * latent_dim),
-        "decoder": keras.layers.Dense(int(np.prod(event_shape)), output_activation),
-        "discriminator": keras.layers.Dense(1),
+        "class_encoder": dense(2 * num_clusters),
+        "latent_encoder": dense(2 * latent_dim),
+        "decoder": _shaped(dense(math.prod(event_shape), output_activation), event_shape),
+        "discriminator": dense(1),
     }
-    networks = {}
-    for name, output in outputs.items():
-        inputs = [keras.layers.Input(shapes[key], name=key) for key in seen[name]]
-        flat = [keras.layers.Flatten()(tensor) for tensor in inputs]
-        hidden = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-        for size in hidden_units:
-            if name == "discriminator":
-                hidden = _leaky(keras.layers.Dense(size)(hidden))
-            else:
-                hidden = _normalized(keras.layers.Dense(size, use_bias=False)(hidden))
-        hidden = output(hidden)
-        if name == "decoder":
-            hidden = keras.layers.Reshape(event_shape)(hidden)
-        networks[name] = keras.Model(inputs if len(inputs) > 1 else inputs[0], hidden, name=name)
+    networks = {
+        name: mlp(
+            {key: shapes[key] for key in seen[name]},
+            hidden_units,
+            output,
+            activation="leaky_relu",
+            normalization=None if name == "discriminator" else _normalization,
+            name=name,
+        )
+        for name, output in outputs.items()
+    }
     return networks | {"prior": _prior(num_clusters, latent_dim, (), 0.0)}
 
 
@@ -372,51 +370,16 @@ def _dropped(tensor, rate):
 
 
 def _normalized(tensor):
-    return _leaky(keras.layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON)(tensor))
+    return _leaky(_normalization()(tensor))
+
+
+def _normalization():
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON)
+
+
+def _shaped(layer, shape):
+    return lambda tensor: keras.layers.Reshape(shape)(layer(tensor))
 
 
 def _leaky(tensor):
     return keras.layers.LeakyReLU(0.2)(tensor)
-
-
-@keras.saving.register_keras_serializable("tfbind")
-class PixelConv2DTranspose(keras.layers.Conv2DTranspose):
-    """A transposed convolution of images of one pixel, as the matrix product that it is.
-
-    XLA on CPU takes several times as long for the convolution.
-    """
-
-    def call(self, inputs):
-        return tf.einsum("bi,hwoi->bhwo", inputs[:, 0, 0], self.kernel) + self.bias
-
-
-@keras.saving.register_keras_serializable("tfbind")
-class Dropout(Corruption):
-    """Sets elements to zero at random and scales up the others, from half the random bits.
-
-    Like `keras.layers.Dropout`, but several times as fast under XLA on CPU: its numbers come two
-    to a draw of Philox, so that the rate is rounded to a multiple of 1 / 65536.
-
-    Args:
-        rate: Float in [0, 0.9], the probability of zero.
-        seed: Integer base seed, or None to draw one.
-    """
-
-    def __init__(self, rate, *, seed=None, **kwargs):
-        rate = check_number("rate", rate, 0, 0.9)
-        super().__init__(seed=seed, **kwargs)
-        self.rate = rate
-
-    def corrupt(self, inputs, seed):
-        size = tf.size(inputs)
-        pairs = tf.random.stateless_uniform(
-            [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
-        )
-        numbers = tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:size]
-        dropped = round(self.rate * _LEVELS)
-        kept = tf.reshape(tf.cast(numbers, tf.int32) >= dropped, tf.shape(inputs))
-        scaled = inputs * (_LEVELS / (_LEVELS - dropped))
-        return tf.where(kept, scaled, tf.zeros_like(scaled))
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}

@@ -1,11 +1,18 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfbind import losses
-from tfbind._validation import check_choice, check_integer, check_shape
+from tfbind._validation import check_choice, check_integer
 from tfbind.distributions import BernoulliObservation, GaussianObservation
-from tfbind.models._base import Endpoint, EventModel, check_corruption
+from tfbind.models._base import BaseModel, means
+from tfbind.models._batch import images_of
+from tfbind.models._endpoints import Endpoint, image_spec
+from tfbind.models._parts import check_corruption, restore_parts, saved_parts
 
 # kappa ** 2 / 6 for the paper's Uniform(-kappa, kappa) / sqrt(fan_in + fan_out) initialisation,
 # which is how `VarianceScaling(mode="fan_avg")` counts.
@@ -14,7 +21,7 @@ _OUTPUT_SCALE = 1.0 / 6.0
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class DenoisingAutoencoder(EventModel):
+class DenoisingAutoencoder(BaseModel):
     """Learns to restore data from a noisy copy of it.
 
     On its own it is a feature learner; inside `ReconstructionClustering` its reconstruction
@@ -33,8 +40,9 @@ class DenoisingAutoencoder(EventModel):
             learned standard deviation.
 
     Call arguments:
-        inputs: float32 `[B, *event_shape]`, in [0, 1] if Bernoulli. Nothing is corrupted in
-            `call`: `fit` and `evaluate` corrupt what they feed, and the target is the clean data.
+        inputs: float32 `[B, *event_shape]`, in [0, 1] if Bernoulli; or a dict with that under
+            `image`. Nothing is corrupted in `call`: `fit` and `evaluate` corrupt what they feed,
+            and the target is the clean data.
 
     Returns:
         A dict: `code`, float32 `[B, ...]`, what the encoder gives; `reconstruction`, float32
@@ -60,17 +68,19 @@ class DenoisingAutoencoder(EventModel):
         Normal(0, 0.1).
     """
 
+    term_weights = {"denoising_loss": 1.0}
+
     def __init__(
         self,
-        event_shape,
+        event_shape: Sequence[int],
         *,
-        encoder=None,
-        decoder=None,
-        hidden_units=500,
-        activation="relu",
-        corruption=None,
-        likelihood="bernoulli",
-        **kwargs,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        hidden_units: int = 500,
+        activation: str = "relu",
+        corruption: keras.Layer | None = None,
+        likelihood: str = "bernoulli",
+        **kwargs: Any,
     ):
         hidden_units = check_integer("hidden_units", hidden_units, 1)
         check_choice("activation", activation, tuple(_HIDDEN_SCALE))
@@ -90,9 +100,10 @@ class DenoisingAutoencoder(EventModel):
             scale = self.add_weight(shape=(), initializer="zeros", name="untransformed_scale")
             self.observation = GaussianObservation(scale)
         self.value_range = (self.observation.low, self.observation.high)
+        self.trackers |= means("denoising_loss")
         self.built = True  # both halves are Keras models with weights already
 
-    def _default_encoder(self):
+    def _default_encoder(self) -> keras.Model:
         layers = [
             keras.layers.Input(self.event_shape),
             keras.layers.Flatten(),
@@ -105,7 +116,7 @@ class DenoisingAutoencoder(EventModel):
         ]
         return keras.Sequential(layers, name="encoder")
 
-    def _default_decoder(self):
+    def _default_decoder(self) -> keras.Model:
         layers = [
             keras.layers.Input(self.encoder.output_shape[1:]),
             keras.layers.Dense(
@@ -117,47 +128,47 @@ class DenoisingAutoencoder(EventModel):
         ]
         return keras.Sequential(layers, name="decoder")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
-    def encode(self, images):
+    @property
+    def noise_seed(self) -> int:
+        return 0 if self.corruption is None else self.corruption.seed
+
+    def encode(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the code of float32 images `[B, *event_shape]`."""
         return self.encoder(images)
 
-    def likelihood_of(self, code):
+    def decode(self, code: tf.Tensor) -> tf.Tensor:
+        """Returns the parameters of p(image | code), float32 `[B, *event_shape]`."""
+        return tf.cast(self.decoder(code), tf.float32)
+
+    def likelihood_of(self, code: tf.Tensor) -> tfp.distributions.Distribution:
         """Returns p(image | code), a TFP distribution over elements `[B, *event_shape]`."""
-        return self.observation.distribution(self.decoder(code))
+        return self.observation.distribution(self.decode(code))
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the mean of every element given the code, `[B, *event_shape]`."""
-        return self.observation.mean(self.decoder(self.encoder(images)))
+        return self.observation.mean(self.decode(self.encode(images)))
 
-    def call(self, inputs):
-        check_shape("images", tuple(inputs.shape), (None, *self.event_shape))
-        code = self.encode(inputs)
-        return {"code": code, "reconstruction": self.observation.mean(self.decoder(code))}
+    def call(self, inputs: Any) -> dict[str, tf.Tensor]:
+        code = self.encode(images_of(inputs, self.event_shape))
+        return {"code": code, "reconstruction": self.observation.mean(self.decode(code))}
 
-    def denoising_loss(self, images, targets, seed):
-        """Returns -log p(target | corrupted image), float32 `[B]`, nats per example."""
+    def denoising_loss(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns -log p(image | corrupted image), float32 `[B]`, nats per example."""
         noisy = images if self.corruption is None else self.corruption.corrupt(images, seed)
-        return losses.negative_log_likelihood(self.likelihood_of(self.encode(noisy)), targets)
+        return losses.negative_log_likelihood(self.likelihood_of(self.encode(noisy)), images)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        # The loss looks at corrupted images in evaluation too, as the paper's early stopping
-        # does, so `y_pred` goes unused and the compiler removes the pass that made it.
-        seed = self.corruption.seed if self.corruption is not None else 0
-        per_example = self.denoising_loss(x, x if y is None else y, self.step_seed(seed, training))
-        return losses.batch_mean(per_example, sample_weight)
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """The loss is of corrupted images in evaluation too, as for the paper's early stopping."""
+        return {"denoising_loss": self.denoising_loss(batch["image"], seed)}
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return self.get_metrics_result()
-
-    def serving_endpoints(self):
-        image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
+    def serving_endpoints(self) -> dict[str, Endpoint]:
         return {
             "serving_default": Endpoint(
                 function=self.call,
-                inputs=(image,),
+                inputs=(image_spec(self.event_shape),),
                 outputs={
                     "code": "the encoder's output",
                     "reconstruction": "mean of every element, in the range of the input",
@@ -166,13 +177,10 @@ class DenoisingAutoencoder(EventModel):
             )
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            **{
-                part: None if own else keras.saving.serialize_keras_object(getattr(self, part))
-                for part, own in self._own_parts.items()
-            },
+            **saved_parts(self, self._own_parts),
             "hidden_units": self.hidden_units,
             "activation": self.activation,
             "corruption": keras.saving.serialize_keras_object(self.corruption),
@@ -180,12 +188,9 @@ class DenoisingAutoencoder(EventModel):
         }
 
     @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for key in ("encoder", "decoder", "corruption"):
-            config[key] = keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+    def from_config(cls, config: dict) -> "DenoisingAutoencoder":
+        return cls(**restore_parts(config, ("encoder", "decoder", "corruption")))
 
 
-def _uniform(scale):
+def _uniform(scale: float) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(scale, mode="fan_avg", distribution="uniform")

@@ -1,17 +1,21 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfbind import losses, seeds
-from tfbind._validation import check_integer, check_number, check_shape
+from tfbind._validation import check_integer, check_number
 from tfbind.layers import Ladder
-from tfbind.models._base import Endpoint, EventModel
-
-_EPSILON = 1e-10
+from tfbind.models._base import means
+from tfbind.models._batch import Field, images_of, require_keys, semi_supervised_fields
+from tfbind.models._calibration import CalibratedModel
+from tfbind.models._endpoints import Endpoint, image_spec
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class LadderNetwork(EventModel):
+class LadderNetwork(CalibratedModel):
     """Classifies with few labels: every layer also learns to undo noise on unlabelled examples.
 
     A noisy and a clean path share one encoder. The labelled examples train the noisy path's top;
@@ -33,8 +37,9 @@ class LadderNetwork(EventModel):
     Call arguments:
         inputs: float32 `[B, *event_shape]`, of a range near [0, 1]; or a dict with that under
             `image`. `fit` takes a dict with `image` and `label`, int `[B]`, and
-            `unlabeled_image`, or a `tf.data.Dataset` of such dicts; `evaluate` takes a dict with
-            `image` and `label`.
+            `unlabeled_image`, or a `tf.data.Dataset` of such dicts; `evaluate` takes images and
+            labels, or a dict with both. `fit` ends by taking the population statistics of the
+            clean path from the labelled images, as the paper does.
 
     Returns:
         A dict: `probabilities`, float32 `[B, C]`, sums to 1; `latent`, float32
@@ -61,34 +66,32 @@ class LadderNetwork(EventModel):
         NeurIPS, 2015. https://arxiv.org/abs/1507.02672, Algorithm 1.
     """
 
+    learns_from = "label"
+    scored_by = ("label",)
+    term_weights = {"classification_cost": 1.0, "denoising_cost": 1.0}
+    fewest_rows = 2  # one row alone has no variance to divide by
+
     def __init__(
         self,
-        event_shape,
-        num_classes,
+        event_shape: Sequence[int],
+        num_classes: int,
         *,
-        hidden_units=(1000, 500, 250, 250, 250),
-        denoising_weights=(1000.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1),
-        noise=0.3,
-        combinator="gauss",
-        seed=None,
-        **kwargs,
+        hidden_units: Sequence[int] = (1000, 500, 250, 250, 250),
+        denoising_weights: Sequence[float] = (1000.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1),
+        noise: float | Sequence[float] = 0.3,
+        combinator: str = "gauss",
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         num_classes = check_integer("num_classes", num_classes, 2)
-        super().__init__(event_shape, autocast=False, **kwargs)
+        super().__init__(event_shape, **kwargs)
         if not isinstance(hidden_units, (tuple, list)) or not hidden_units:
             raise ValueError(
                 "`hidden_units` must be a tuple of one integer or more. "
                 f"Received: hidden_units={hidden_units!r}."
             )
         units = (int(np.prod(self.event_shape)), *hidden_units, num_classes)
-        if not isinstance(denoising_weights, (tuple, list)) or len(denoising_weights) != len(units):
-            raise ValueError(
-                f"`denoising_weights` must be a tuple of {len(units)} numbers, one a layer, the "
-                f"input's first. Received: denoising_weights={denoising_weights!r}."
-            )
-        self.denoising_weights = tuple(
-            check_number("denoising_weights", weight, 0) for weight in denoising_weights
-        )
+        self.denoising_weights = _checked_weights(denoising_weights, len(units))
         self.num_classes = num_classes
         self.seed = seeds.base_seed(seed)
         self.ladder = Ladder(
@@ -100,31 +103,56 @@ class LadderNetwork(EventModel):
                 (i for i, weight in enumerate(self.denoising_weights) if weight), len(units)
             ),
         )
-        self.classification_cost = keras.metrics.Mean(name="classification_cost")
-        self.denoising_cost = keras.metrics.Mean(name="denoising_cost")
-        self.accuracy = keras.metrics.Mean(name="accuracy")
+        self.trackers |= means("classification_cost", "denoising_cost", "accuracy")
         self.build()
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.built:
-            self.ladder.build()
+            self.ladder.build((None, self.ladder.units[0]))
             self.built = True
 
-    def _flat(self, images):
-        images = tf.cast(images, tf.float32)
-        check_shape("images", tuple(images.shape), (None, *self.event_shape))
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        if training:
+            del fields["sample_weight"]  # of which examples, the labelled or the others?
+        return {**fields, **semi_supervised_fields(fields["image"], self.num_classes)}
+
+    def check_training_keys(self, keys: Mapping) -> None:
+        require_keys(keys, ("label", "unlabeled_image"))
+
+    def _flat(self, inputs: Any) -> tf.Tensor:
+        images = images_of(inputs, self.event_shape)
         return tf.reshape(images, [-1, self.ladder.units[0]])
 
-    def call(self, inputs):
-        images = inputs["image"] if isinstance(inputs, dict) else inputs
-        encoding = self.ladder.encode(self._flat(images), population=True)
+    def call(self, inputs: Any) -> dict[str, tf.Tensor]:
+        encoding = self.ladder.encode(self._flat(inputs), population=True)
         return {
             "probabilities": encoding.activations[-1],
             "latent": encoding.activations[-2],
         }
 
-    def denoising_costs(self, images, seed):
-        """Returns the weighted denoising cost of every layer, a list of float32 scalars.
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """The cross-entropy of the noisy labelled path, and the unlabelled examples' denoising.
+
+        In evaluation it is the cross-entropy of the clean path.
+        """
+        require_keys(batch, ("label",))
+        images = self._flat(batch["image"])
+        if training:
+            encoding = self.ladder.encode(images, seed)
+        else:
+            encoding = self.ladder.encode(images, population=True)
+        terms = {
+            "classification_cost": _cross_entropy(batch["label"], encoding.logits),
+            "accuracy": _correct(batch["label"], encoding.logits),
+        }
+        if training:
+            seed = tf.random.fold_in(seed, len(self.ladder.units), alg="philox")
+            terms["denoising_cost"] = self.denoising_cost(batch["unlabeled_image"], seed)
+        return terms
+
+    def denoising_cost(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the weighted denoising cost of all layers, float32 `[B]`.
 
         Args:
             images: float32 `[B, *event_shape]`, unlabelled.
@@ -132,82 +160,26 @@ class LadderNetwork(EventModel):
         """
         images = self._flat(images)
         clean = self.ladder.encode(images, update=True)
-        noisy = self.ladder.encode(images, seed)
-        reconstructions = self.ladder.decode(noisy)
-        costs = []
-        for layer, weight in enumerate(self.denoising_weights):
-            if weight:
-                z = reconstructions[layer]
-                if layer > 0:
-                    deviation = tf.sqrt(clean.variances[layer] + _EPSILON)
-                    z = (z - clean.means[layer]) / deviation
-                costs.append(weight * tf.reduce_mean(tf.square(z - clean.laterals[layer])))
-        return costs
+        reconstructions = self.ladder.decode(self.ladder.encode(images, seed))
+        costs = losses.denoising_costs(reconstructions, clean, self.denoising_weights)
+        return tf.add_n(list(costs.values())) if costs else tf.zeros(tf.shape(images)[0])
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Cross-entropy of the noisy labelled path plus the denoising costs of the unlabelled.
-
-        In evaluation it is the cross-entropy of the clean path.
-        """
-        needed = ("image", "label", "unlabeled_image") if training else ("image", "label")
-        for key in needed:
-            if not isinstance(x, dict) or key not in x:
-                received = ", ".join(map(repr, x)) if isinstance(x, dict) else "images alone"
-                raise ValueError(f"`x` must have the key {key!r} too. Received: {received}.")
-        if not training:
-            self._logged = ("loss", "accuracy")
-            log_p = tf.math.log(y_pred["probabilities"] + _EPSILON)
-            self.accuracy.update_state(_correct(x["label"], log_p), sample_weight)
-            return _cross_entropy(x["label"], log_p, sample_weight)
-        self._logged = ("loss", "accuracy", "classification_cost", "denoising_cost")
-        seed = self.step_seed(self.seed, training)
-        noisy = self.ladder.encode(self._flat(x["image"]), seed)
-        log_p = tf.nn.log_softmax(noisy.logits)
-        cross_entropy = _cross_entropy(x["label"], log_p, sample_weight)
-        seed = tf.random.fold_in(seed, len(self.ladder.units), alg="philox")
-        denoising = tf.add_n(self.denoising_costs(x["unlabeled_image"], seed) or [0.0])
-        self.classification_cost.update_state(cross_entropy)
-        self.denoising_cost.update_state(denoising)
-        self.accuracy.update_state(_correct(x["label"], log_p))
-        return cross_entropy + denoising
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        results = self.get_metrics_result()
-        return {name: results[name] for name in self._logged}
-
-    def calibrate(self, x, batch_size=100):
-        """Sets the population statistics of the clean path to the averages over `x`.
-
-        `fit` leaves moving averages over the unlabelled examples; the paper takes the labelled
-        ones, once, after training.
-
-        Args:
-            x: float32 images `[n, *event_shape]`, or a finite `tf.data.Dataset` of batches of
-                them, or of dicts with them under `image`.
-            batch_size: Integer, for an array; statistics are averaged over batches of this size.
-        """
-        x = self.check_inputs(x)
-        if not isinstance(x, tf.data.Dataset):
-            x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
+    def reset_statistics(self) -> None:
         self.ladder.reset_statistics()
 
-        @tf.function(jit_compile=True, autograph=False)
-        def update(images):
-            self.ladder.encode(self._flat(images), update="average")
+    def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
+        self.ladder.encode(self._flat(images), update="average")
 
-        for batch in x:
-            update(batch["image"] if isinstance(batch, dict) else batch)
-
-    def serving_endpoints(self):
-        image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
+    def serving_endpoints(self) -> dict[str, Endpoint]:
         outputs = {
             "probabilities": "of each class, sums to 1",
             "latent": "the highest hidden layer",
         }
         ranges = {"image": self.value_range}
+        image = image_spec(self.event_shape)
         return {"serving_default": Endpoint(self.call, (image,), outputs, ranges)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
@@ -219,11 +191,20 @@ class LadderNetwork(EventModel):
         }
 
 
-def _cross_entropy(labels, log_p, sample_weight):
-    labels = tf.one_hot(labels, log_p.shape[-1])
-    return losses.batch_mean(-tf.reduce_sum(labels * log_p, axis=-1), sample_weight)
+def _checked_weights(weights: Any, num_layers: int) -> tuple[float, ...]:
+    if not isinstance(weights, (tuple, list)) or len(weights) != num_layers:
+        raise ValueError(
+            f"`denoising_weights` must be a tuple of {num_layers} numbers, one a layer, the "
+            f"input's first. Received: denoising_weights={weights!r}."
+        )
+    return tuple(check_number("denoising_weights", weight, 0) for weight in weights)
 
 
-def _correct(labels, scores):
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    labels = tf.one_hot(labels, logits.shape[-1])
+    return -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=-1)
+
+
+def _correct(labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     best = tf.argmax(scores, axis=-1, output_type=tf.int32)
     return tf.cast(tf.cast(labels, tf.int32) == best, tf.float32)

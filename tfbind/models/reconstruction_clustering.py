@@ -1,4 +1,5 @@
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -6,7 +7,10 @@ import tensorflow as tf
 
 from tfbind import losses
 from tfbind._validation import check_choice, check_integer
+from tfbind.models._base import means
+from tfbind.models._endpoints import Endpoint
 from tfbind.models._grouping import GroupingModel
+from tfbind.models._parts import restore_parts
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 
 
@@ -73,18 +77,20 @@ class ReconstructionClustering(GroupingModel):
         2016. https://arxiv.org/abs/1511.06418, Algorithm 1.
     """
 
+    term_weights = {"denoising_loss": 1.0}
+
     def __init__(
         self,
-        autoencoder,
-        num_groups=3,
-        num_iterations=10,
+        autoencoder: DenoisingAutoencoder,
+        num_groups: int = 3,
+        num_iterations: int = 10,
         *,
-        assignment="soft",
-        initialization="normal",
-        estimate_weights=False,
-        num_restarts=1,
-        seed=None,
-        **kwargs,
+        assignment: str = "soft",
+        initialization: str = "normal",
+        estimate_weights: bool = False,
+        num_restarts: int = 1,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         if not isinstance(autoencoder, DenoisingAutoencoder):
             raise ValueError(
@@ -104,13 +110,17 @@ class ReconstructionClustering(GroupingModel):
         self.num_restarts = num_restarts
         self.value_range = autoencoder.value_range
         self.default_start = self.initial_assignments(num_restarts, self.seed)  # [R, K, ...]
-        self.mean_log_likelihood = keras.metrics.Mean(name="log_likelihood")
+        self.trackers |= means("denoising_loss")
         self.built = True  # all weights are the autoencoder's
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
-    def _draw_start(self, random, shape):
+    @property
+    def noise_seed(self) -> int:
+        return self.autoencoder.noise_seed
+
+    def _draw_start(self, random: np.random.Generator, shape: tuple) -> np.ndarray:
         if self.initialization == "spatial":
             return np.broadcast_to(self._spatial_ramps(), shape)
         if self.initialization == "normal":
@@ -119,7 +129,7 @@ class ReconstructionClustering(GroupingModel):
             draw = random.uniform(0.25, 0.75, shape)
         return draw / draw.sum(axis=1, keepdims=True)
 
-    def _spatial_ramps(self):
+    def _spatial_ramps(self) -> np.ndarray:
         if self.num_groups != 3 or len(self.spatial_shape) != 2:
             raise ValueError(
                 "`initialization='spatial'` needs num_groups=3 and images. Received: "
@@ -131,7 +141,7 @@ class ReconstructionClustering(GroupingModel):
         )
         return np.stack([rows, columns, 1 - rows - columns]).astype("float32")
 
-    def initial_state(self, images, assignments):
+    def initial_state(self, images: tf.Tensor, assignments: tf.Tensor) -> GroupState:
         """Returns the state before the first iteration, whose reconstructions are all 0.5."""
         batch = tf.shape(images)[0]
         return GroupState(
@@ -140,7 +150,7 @@ class ReconstructionClustering(GroupingModel):
             tf.fill([batch, self.num_groups], 1.0 / self.num_groups),
         )
 
-    def r_step(self, images, state):
+    def r_step(self, images: tf.Tensor, state: GroupState) -> GroupState:
         """Reconstructs each cluster's share of the image: Y_k = g(f(gamma_k * x))."""
         shares = state.assignments[..., None] * images[:, None]  # [B, K, P, C]
         shares = tf.reshape(shares, [-1, *self.event_shape])  # [B * K, *event_shape]
@@ -149,7 +159,7 @@ class ReconstructionClustering(GroupingModel):
         )  # [B, K, P, C]
         return state._replace(reconstructions=reconstructions)
 
-    def e_step(self, images, state):
+    def e_step(self, images: tf.Tensor, state: GroupState) -> GroupState:
         """Gives every pixel to the clusters that explain it: gamma_k ~ pi_k p(x | Y_k)."""
         evidence = self.autoencoder.observation.evidence(images[:, None], state.reconstructions)
         evidence *= state.weights[..., None]  # [B, K, P]
@@ -164,12 +174,12 @@ class ReconstructionClustering(GroupingModel):
             weights = total / tf.reduce_sum(total, axis=1, keepdims=True)
         return state._replace(assignments=assignments, weights=weights)
 
-    def log_likelihood(self, images, state):
+    def log_likelihood(self, images: tf.Tensor, state: GroupState) -> tf.Tensor:
         """Returns sum_ik gamma_ik log p(x_i | Y_ik), float32 `[B]`, nats; without log pi."""
         log_p = self.autoencoder.observation.log_likelihood(images[:, None], state.reconstructions)
         return losses.sum_over_event(state.assignments[..., None] * log_p)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> dict[str, tf.Tensor]:
         images, start = self._unpack(inputs)
         if start is None:
             state = self._best_restart(images)
@@ -179,13 +189,13 @@ class ReconstructionClustering(GroupingModel):
             images, state.assignments, state.reconstructions, self.log_likelihood(images, state)
         )
 
-    def _iterate(self, images, start):
+    def _iterate(self, images: tf.Tensor, start: tf.Tensor) -> GroupState:
         state = self.initial_state(images, start)
         for _ in range(self.num_iterations):
             state = self.e_step(images, self.r_step(images, state))
         return state
 
-    def _best_restart(self, images):
+    def _best_restart(self, images: tf.Tensor) -> GroupState:
         batch = tf.shape(images)[0]
         repeated = tf.repeat(images, self.num_restarts, axis=0)  # [B * R, P, C]
         starts = tf.tile(self.default_start, [batch, *[1] * (self.default_start.ndim - 1)])
@@ -195,7 +205,9 @@ class ReconstructionClustering(GroupingModel):
         rows = tf.range(batch) * self.num_restarts + best
         return GroupState(*(tf.gather(part, rows) for part in state))
 
-    def trace(self, images, initial_assignments=None):
+    def trace(
+        self, images: np.ndarray, initial_assignments: np.ndarray | None = None
+    ) -> dict[str, tf.Tensor]:
         """Runs `call` and keeps every step of it, for pictures and convergence plots.
 
         Args:
@@ -208,9 +220,8 @@ class ReconstructionClustering(GroupingModel):
             `reconstructions`, float32 `[T, B, K, *event_shape]`; `log_likelihoods`, float32
             `[2 * T + 1, B]`, nats, at the start and after every R-step and E-step.
         """
-        images, start = self._unpack(
-            self.check_inputs({"image": images, "initial_assignments": initial_assignments})
-        )
+        given = {"image": images, "initial_assignments": initial_assignments}
+        images, start = self._unpack(self._checked(given, training=False))
         if start is None:
             start = np.broadcast_to(self.default_start[0], self._start_shape(len(images)))
         states = [self.initial_state(images, start)]
@@ -231,30 +242,17 @@ class ReconstructionClustering(GroupingModel):
             "log_likelihoods": tf.stack([self.log_likelihood(images, state) for state in states]),
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The autoencoder's denoising loss; `y`, the true groups, is for the metrics only."""
-        images = x["image"] if isinstance(x, dict) else x
-        corruption = self.autoencoder.corruption
-        seed = self.step_seed(corruption.seed if corruption is not None else 0, training)
-        per_example = self.autoencoder.denoising_loss(images, images, seed)
-        return losses.batch_mean(per_example, sample_weight)
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """The autoencoder's denoising loss."""
+        return {"denoising_loss": self.autoencoder.denoising_loss(batch["image"], seed)}
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        if y is not None:
-            self.ami.update_state(y, y_pred["assignments"])
-            self.ari.update_state(y, y_pred["assignments"])
-            self.confidence.update_state(y, y_pred["assignments"])
-            self.mean_log_likelihood.update_state(y_pred["log_likelihood"])
-        results = self.get_metrics_result()
-        return results if y is not None else {"loss": results["loss"]}
-
-    def serving_endpoints(self):
+    def serving_endpoints(self) -> dict[str, Endpoint]:
         return {
             **super().serving_endpoints(),
             "denoise": self.autoencoder.serving_endpoints()["serving_default"],
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]  # the autoencoder's
         return {
@@ -268,7 +266,5 @@ class ReconstructionClustering(GroupingModel):
         }
 
     @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["autoencoder"] = keras.saving.deserialize_keras_object(config["autoencoder"])
-        return cls(**config)
+    def from_config(cls, config: dict) -> "ReconstructionClustering":
+        return cls(**restore_parts(config, ("autoencoder",)))

@@ -1,15 +1,17 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_number
-from tfbind.models._base import check_corruption, require_keys
-from tfbind.models.adversarial_mixture import AdversarialMixture, Triple, share
-
-# The paper does not say what h_y is where the label is known. The softmax of 10 and zeros is as
-# close to one-hot as what the class encoder learns to give.
-_LABEL_LOGIT = 10.0
+from tfbind.models._base import Player, means
+from tfbind.models._batch import Field, holds_arrays, require_keys, semi_supervised_fields
+from tfbind.models._joint import Triple
+from tfbind.models._parts import check_corruption
+from tfbind.models.adversarial_mixture import AdversarialMixture
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -49,8 +51,8 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         makes of both.
 
     `fit` logs what `AdversarialMixture` does, with the mean of both games as losses and
-    `inferred_accuracy`, and the weighted cross-entropy as a part of `generator_loss`. `evaluate`
-    adds `accuracy`, that of the classes, if it has labels.
+    `inferred_accuracy`; and `cross_entropy`, in nats, which counts in `loss` by its weight.
+    `evaluate` adds `accuracy`, the fraction of examples given their own class, if it has labels.
 
     Raises:
         ValueError: If an argument is out of its range, or data has the wrong shape or range.
@@ -71,87 +73,75 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         is that of as many points as there are generated examples, half of them of each game.
     """
 
+    learns_from = "label"
+
     def __init__(
         self,
-        event_shape,
-        num_clusters,
-        latent_dim,
+        event_shape: Sequence[int],
+        num_clusters: int,
+        latent_dim: int,
         *,
-        label_weight=0.0,
-        corruption=None,
-        **kwargs,
+        label_weight: float = 0.0,
+        corruption: keras.Layer | None = None,
+        **kwargs: Any,
     ):
         # Before the rest, as a built model takes no more layers
         self.corruption = check_corruption(corruption)
         self.label_weight = check_number("label_weight", label_weight, 0)
         super().__init__(event_shape, num_clusters, latent_dim, **kwargs)
-        self.num_classes = self.num_clusters
+        self.trackers |= means("cross_entropy")
+        if corruption is not None and not corruption.built:
+            corruption.build((None, *self.event_shape))
 
-    def _averaged(self):
-        return [*super()._averaged(), "accuracy"]
+    def _accuracies(self) -> dict[str, keras.metrics.Metric]:
+        return {"accuracy": keras.metrics.SparseCategoricalAccuracy(name="accuracy")}
 
-    def infer_labeled(self, images, classes, seed, training):
-        """Draws z of examples whose class, int `[B]`, is known; returns a `Triple`."""
-        labels = tf.one_hot(classes, self.num_clusters)
-        noise = seeds.normal([tf.shape(images)[0], self.latent_dim], seed)
-        seen = images
-        if self.factorization == "class_first":
-            _, shown = self._infer_logits(images, None, training=False)
-            seen = [images, _LABEL_LOGIT * labels, *map(tf.stop_gradient, shown)]
-        latent, _ = self._infer_latent(seen, noise, training)
-        return Triple(images, labels, latent)
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        return {**fields, **semi_supervised_fields(fields["image"], self.num_clusters)}
 
-    def inferred_triples(self, batch, seed, training):
+    def check_training_keys(self, keys: Mapping) -> None:
+        require_keys(keys, ("image", "label", "unlabeled_image"))
+
+    def inferred_triples(self, batch: Mapping, seed: tf.Tensor, training: bool) -> list[Triple]:
         images = batch.get("unlabeled_image", batch["image"])
         unlabeled_seed, labeled_seed = seeds.split(seed, 2)
-        unlabeled = self.infer(images, unlabeled_seed, training)
+        unlabeled = self.inferring.sample(images, unlabeled_seed)
         if not training and not batch.keys() >= {"label", "unlabeled_image"}:
             return [unlabeled]
-        labeled = self.infer_labeled(batch["image"], batch["label"], labeled_seed, training)
+        labeled = self.inferring.sample_latent(batch["image"], batch["label"], labeled_seed)
         return [unlabeled, labeled]
 
-    def play(self, batch, training):
-        labels, terms = super().play(batch, training)
-        if "label" not in batch or (training and not self.label_weight):
-            return labels, terms
-        images, classes = batch["image"], batch["label"]
-        if training and self.corruption is not None:
-            *_, seed = seeds.split(self.step_seed(self.seed, training), 5)  # the game has four
-            images = self.corruption.corrupt(images, seed)
-        logits, _ = self._encode(images, None, None, training)
-        if self.label_weight:
-            term = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
-            for name in ("generator_loss", "loss"):
-                terms[name] += self.label_weight * tf.reduce_mean(term)
-        if not training:
-            best = tf.argmax(logits, axis=-1)
-            terms["accuracy"] = share(best == tf.cast(classes, best.dtype))
-        return labels, terms
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """Adds the cross-entropy of labelled examples to the game: Algorithm 2."""
+        terms = super().loss_terms(batch, seed, training)
+        if self.label_weight and "label" in batch:
+            images = batch["image"]
+            if training and self.corruption is not None:
+                images = self.corruption.corrupt(images, seeds.split(seed, 5)[4])
+            terms["cross_entropy"] = self.cross_entropy(images, batch["label"])
+        return terms
 
-    def train_step(self, data):
-        batch = self._as_batch(data)
-        require_keys(batch, ("image", "label", "unlabeled_image"))
-        return super().train_step(batch)
+    def cross_entropy(self, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """Returns -log q(y|x) of the class of each example, float32 `[B]`, at the mean of h_y."""
+        logits, _ = self.inferring.infer(images)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
 
-    def _as_batch(self, data):
-        _, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        batch = super()._as_batch(data)
-        return batch if labels is None else {**batch, "label": labels}
+    def players(self) -> list[Player]:
+        playing, judging = super().players()
+        weights = {**playing.weights, "cross_entropy": self.label_weight}
+        return [playing._replace(weights=weights), judging]
 
-    def _cycled(self, x, batch_size, initial_epoch):
-        classes = np.unique(x.get("label", []))
+    def _feed(self, data: Any, batch_size: int | None, initial_epoch: int) -> tuple:
+        classes = np.unique(data["label"]) if holds_arrays(data) else ()
         if len(classes) == 1:
             raise ValueError(
                 "`label` must hold two classes or more, else the game has nothing to teach. "
                 f"Received: class {classes[0]} alone."
             )
-        return super()._cycled(x, batch_size, initial_epoch)
+        return super()._feed(data, batch_size, initial_epoch)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Scores images, or images with the labels `y`, or what `fit` takes; see Keras."""
-        return super().evaluate(x, self._check_array("label", y), *args, **kwargs)
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "label_weight": self.label_weight,
@@ -159,6 +149,6 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "SemiSupervisedAdversarialMixture":
         corruption = keras.saving.deserialize_keras_object(config["corruption"])
         return super().from_config({**config, "corruption": corruption})

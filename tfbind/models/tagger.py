@@ -1,31 +1,30 @@
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfbind import losses, metrics, seeds
-from tfbind._validation import check_choice, check_integer, check_number
-from tfbind.layers import AdditiveGaussianNoise, BitFlipNoise, Ladder, Standardization
-from tfbind.layers.ladder import linear
+from tfbind._validation import check_integer, check_number
+from tfbind.layers import AdditiveGaussianNoise, BitFlipNoise, TaggerStep
+from tfbind.layers.tagger_step import TaggerState, bernoulli_log_p
+from tfbind.models._base import means
+from tfbind.models._batch import Field, require_keys, semi_supervised_fields
+from tfbind.models._calibration import CalibratedModel
+from tfbind.models._endpoints import Endpoint
 from tfbind.models._grouping import GroupingModel
 
-_SOFT_CLIP = 1e-4  # keeps probabilities away from 0 and 1 inside logarithms
 _LOG_GUARD = 1e-5  # added to assignments inside the logarithm of the Gaussian cost
-_CALIBRATION_BATCHES = 100
-
-
-class TaggerState(NamedTuple):
-    """What one iteration hands to the next."""
-
-    means: tf.Tensor  # z, [B, K, P, C], P pixels, C channels
-    fed: tf.Tensor  # what the network sees of z: logits if binary, except before iteration 1
-    assignments: tf.Tensor  # m, [B, K, P]
-    top: tf.Tensor  # logits of the ladder's top layer, [B, K, units[-1]]
+# The model's arguments that are those of its step.
+_STEP_ARGUMENTS = (
+    *("units", "likelihood", "noise", "initial_variance"),
+    *("normalization", "combinator", "equations"),
+)
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class Tagger(GroupingModel):
+class Tagger(CalibratedModel, GroupingModel):
     """Learns to group the elements of an example by denoising it, a few iterations at a time.
 
     K groups share one network. In every iteration it sees what each group makes of the noisy
@@ -67,8 +66,9 @@ class Tagger(GroupingModel):
             and a start of your own, float32 `[B, K, *spatial_shape]`, under
             `initial_assignments`. `spatial_shape` is `event_shape` without the last axis, the
             channels, where `event_shape` has three axes or more. Nothing is corrupted in `call`.
-            `fit` also takes dicts with `image` and `label`, int `[B]` or `[B, num_objects]`, and
-            `unlabeled_image`.
+            With `num_classes` `fit` also takes labels as `y`, int `[B]` or `[B, num_objects]`, or
+            dicts of `image`, `label` and `unlabeled_image`, and `evaluate` dicts with `label`,
+            for the `error` of `metrics.set_error`.
 
     Returns:
         A dict: `assignments`, float32 `[B, K, *spatial_shape]`, in [0, 1], sums to 1 over K;
@@ -97,228 +97,120 @@ class Tagger(GroupingModel):
         `equations`.
     """
 
+    ITERATIONS = "inference_iterations"
+    scored_by = ("groups", "label")
+    calibrated_on = "unlabeled_image"
+
     def __init__(
         self,
-        event_shape,
-        num_groups=4,
-        num_iterations=3,
+        event_shape: Sequence[int],
+        num_groups: int = 4,
+        num_iterations: int = 3,
         *,
-        inference_iterations=None,
-        units=(2000, 1000, 500),
-        likelihood="bernoulli",
-        noise=0.2,
-        initial_mean=0.26,
-        initial_variance=1.0 + 2.0**0.5,
-        normalization="batch",
-        combinator=None,
-        num_classes=None,
-        class_weight=0.1,
-        equations="code",
-        seed=None,
-        **kwargs,
+        inference_iterations: int | None = None,
+        units: Sequence[int] = (2000, 1000, 500),
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        noise: float = 0.2,
+        initial_mean: float = 0.26,
+        initial_variance: float = 1.0 + 2.0**0.5,
+        normalization: Literal["batch", "layer"] = "batch",
+        combinator: Literal["gauss", "gauss_stable_v"] | None = None,
+        num_classes: int | None = None,
+        class_weight: float = 0.1,
+        equations: Literal["code", "paper"] = "code",
+        seed: int | None = None,
+        **kwargs: Any,
     ):
-        num_iterations = check_integer("num_iterations", num_iterations, 1)
+        super().__init__(event_shape, num_groups, seed, **kwargs)
+        self.num_iterations = check_integer("num_iterations", num_iterations, 1)
+        self.inference_iterations = self.num_iterations
         if inference_iterations is not None:
-            inference_iterations = check_integer("inference_iterations", inference_iterations, 1)
-        check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
-        check_choice("equations", equations, ("code", "paper"))
-        noise = check_number("noise", noise, 0, open_low=True)
-        if likelihood == "bernoulli" and noise >= 0.5:
-            raise ValueError(
-                "`noise` must be a number in (0, 0.5) for binary data, where 0.5 leaves nothing "
-                f"of the image. Received: noise={noise}."
+            self.inference_iterations = check_integer(
+                "inference_iterations", inference_iterations, 1
             )
-        initial_mean = check_number("initial_mean", initial_mean, -np.inf)
-        initial_variance = check_number("initial_variance", initial_variance, 0, open_low=True)
-        class_weight = check_number("class_weight", class_weight, 0)
-        # Only matrix products run in the compute dtype; see `layers.ladder.linear`.
-        super().__init__(event_shape, num_groups, seed, autocast=False, **kwargs)
-        self.num_iterations = num_iterations
-        self.inference_iterations = inference_iterations or num_iterations
-        self.likelihood = likelihood
-        self.noise = noise
-        self.initial_mean = initial_mean
-        self.initial_variance = initial_variance
-        self.normalization = normalization
-        self.num_classes = num_classes
-        self.class_weight = class_weight
-        self.equations = equations
-        self.binary = likelihood == "bernoulli"
-        self.value_range = (0.0, 1.0) if self.binary else (None, None)
-        corruption = BitFlipNoise if self.binary else AdditiveGaussianNoise
-        self.corruption = corruption(noise, seed=self.seed)
-        self.ladder = Ladder(
+        self.initial_mean = check_number("initial_mean", initial_mean, -np.inf)
+        self.class_weight = check_number("class_weight", class_weight, 0)
+        self.step = TaggerStep(
             units,
+            likelihood=likelihood,
+            noise=noise,
+            initial_variance=initial_variance,
             normalization=normalization,
-            combinator=combinator or ("gauss" if self.binary else "gauss_stable_v"),
+            combinator=combinator,
+            equations=equations,
             num_passes=self.inference_iterations,
             dtype=self.dtype_policy,
         )
-        self._check_classes()
-        self.costs = [
-            keras.metrics.Mean(name=f"cost_{i + 1}")
-            for i in range(max(num_iterations, self.inference_iterations))
-        ]
-        self.mean_log_likelihood = keras.metrics.Mean(name="log_likelihood")
-        self.set_error = keras.metrics.Mean(name="error")
-        self.default_start = self.initial_assignments(1, self.seed)
+        self.num_classes = _check_num_classes(num_classes, self.step.ladder.units)
         self.build()
 
-    def _check_classes(self):
-        if self.num_classes is None:
-            return
-        check_integer("num_classes", self.num_classes, 2)
-        if self.ladder.units[-1] != self.num_classes + 1:
-            raise ValueError(
-                "The last of `units` must be num_classes + 1, one for a group without an object. "
-                f"Received: units={self.ladder.units}, num_classes={self.num_classes}."
-            )
-
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
-        hidden = self.ladder.units[0]
-        pixels, elements = self.num_pixels, self.num_pixels * self.num_channels
-        fan_in = 2 * elements + 2 * pixels
-        self.hidden_kernel = self._kernel("hidden_kernel", fan_in, hidden)  # W_h
-        self.hidden_bias = self.add_weight(
-            autocast=False, shape=(hidden,), initializer="zeros", name="hidden_bias"
-        )
-        self.ladder.build((None, hidden))
-        self.mean_kernel = self._kernel("mean_kernel", hidden, elements)  # W_zu
-        self.mean_gain = self.add_weight(
-            autocast=False, shape=(elements,), initializer="ones", name="mean_gain"
-        )
-        self.mean_bias = self.add_weight(
-            autocast=False, shape=(elements,), initializer="zeros", name="mean_bias"
-        )
-        self.assignment_kernel = self._kernel("assignment_kernel", hidden, pixels)  # W_mu
-        self.assignment_gain = self.add_weight(
-            autocast=False, shape=(), initializer="ones", name="assignment_gain"
-        )
-        widths = {"hidden": hidden}
-        if self.normalization == "batch":
-            # Not over the pixels of one mask or mean, which it would tie to each other.
-            widths |= {"means": elements, "assignments": pixels}
-        self.standardizations = {}
-        for name, width in widths.items():
-            layer = Standardization(self.normalization, num_passes=self.inference_iterations)
-            layer.build((None, width))
-            self.standardizations[name] = layer
-        if not self.binary:
-            start = np.sinh(np.log(self.initial_variance))
-            self.untransformed_variance = self.add_weight(
-                autocast=False,
-                shape=(),
-                initializer=keras.initializers.Constant(start),
-                name="untransformed_variance",
-            )
+        binary, noise = self.step.binary, self.step.noise
+        self.value_range = (0.0, 1.0) if binary else (None, None)
+        self.corruption = (BitFlipNoise if binary else AdditiveGaussianNoise)(noise, seed=self.seed)
+        self.corruption.build((None, *self.event_shape))
+        self.step.build((None, self.num_pixels, self.num_channels))
+        self.default_start = self.initial_assignments(1, self.seed)
+        most = max(self.num_iterations, self.inference_iterations)
+        self.trackers |= means("denoising_cost", *(f"cost_{t}" for t in range(1, most + 1)))
+        if self.num_classes is not None:
+            self.learns_from = "label"
+            self.trackers |= means("classification_cost", "error")
         self.built = True
 
-    def _kernel(self, name, fan_in, fan_out):
-        initializer = keras.initializers.RandomNormal(stddev=fan_in**-0.5)
-        return self.add_weight(
-            autocast=False, shape=(fan_in, fan_out), initializer=initializer, name=name
-        )
-
-    def _draw_start(self, random, shape):
+    def _draw_start(self, random: np.random.Generator, shape: tuple) -> np.ndarray:
         noise = np.exp(random.standard_normal(shape))
         return noise / noise.sum(axis=1, keepdims=True)
 
     @property
-    def variance(self):
-        """v, the learned variance of the mixture's components; Gaussian data only."""
-        return tf.exp(tf.asinh(tf.convert_to_tensor(self.untransformed_variance)))
+    def needs_calibration(self) -> bool:
+        return self.step.normalization == "batch"
 
-    def initial_state(self, noisy, assignments):
-        """Returns the state before the first iteration, whose means are all `initial_mean`."""
-        batch = tf.shape(noisy)[0]
-        grouped = [batch, self.num_groups, self.num_pixels]
-        means = tf.fill([*grouped, self.num_channels], self.initial_mean)
-        top = tf.zeros([batch, self.num_groups, self.ladder.units[-1]])
-        return TaggerState(means, means, tf.reshape(assignments, grouped), top)
+    @property
+    def term_weights(self) -> dict[str, float]:
+        return {"denoising_cost": 1.0, "classification_cost": self.class_weight}
 
-    def modelling_error(self, noisy, state):
-        """Returns delta z, `[B, K, P, C]`: which way the noisy input pulls each group's means."""
-        x, z, m = noisy[:, None], state.means, state.assignments[..., None]
-        if self.binary:
-            # The paper's m / (mixture - 1 + x), and defined for grey values too.
-            mixture = tf.reduce_sum(self._probability_on(z) * m, axis=1, keepdims=True)
-            pull = x / mixture - (1.0 - x) / (1.0 - mixture)
-            return (1.0 - 2.0 * self.noise) * m * pull
-        error = m * (x - z)
-        if self.equations == "paper":
-            s = self._noisy_variance()
-            error *= tf.exp(-0.5 * tf.square(x - z) / s) * tf.math.rsqrt(2.0 * np.pi * s)
-        return error
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        if self.num_classes is None:
+            return fields
+        more = semi_supervised_fields(fields["image"], self.num_classes)
+        more["label"] = more["label"]._replace(shape=None)  # one or several an image
+        return {**fields, **more} if training else {**fields, "label": more["label"]}
 
-    def likelihood_ratio(self, noisy, state):
-        """Returns L, `[B, K, P]`: the groups' likelihoods of the noisy input; sums to 1 over K."""
-        x, z = noisy[:, None], state.means
-        if self.binary:
-            p = _soft_clip(self._probability_on(z))
-            log_p = x * tf.math.log(p) + (1.0 - x) * tf.math.log(1.0 - p)
-        else:
-            s = self._noisy_variance()
-            log_p = -0.5 * tf.math.log(s) - tf.square(x - z) / (2.0 * s)
-        return tf.nn.softmax(tf.reduce_sum(log_p, axis=-1), axis=1)
+    def check_training_keys(self, keys: Mapping) -> None:
+        if "unlabeled_image" in keys:
+            require_keys(keys, ("label",))
+        if "label" in keys:
+            self._check_num_labels(keys["label"])
 
-    def _probability_on(self, z):
-        """xi: that a noisy element is 1, in a group with means `z`."""
-        return z * (1.0 - 2.0 * self.noise) + self.noise
-
-    def _noisy_variance(self):
-        v = self.variance
-        return self.noise**2 + (tf.square(v) if self.equations == "code" else v)
-
-    def step(self, noisy, state, **statistics):
-        """Runs one iteration (Algorithm 2); returns the next state.
+    def iterate(
+        self,
+        noisy: tf.Tensor,
+        assignments: tf.Tensor,
+        num_iterations: int,
+        *,
+        population: bool = False,
+        update: bool = False,
+    ) -> list[TaggerState]:
+        """Runs `num_iterations` steps (Algorithm 1); returns all states, the start first.
 
         Args:
             noisy: float32 `[B, P, C]`.
-            state: `TaggerState`.
-            **statistics: `index`, `population` and `update` of `Standardization`.
+            assignments: float32 `[B, K, *spatial_shape]`, to start from.
+            num_iterations: Integer.
+            population: As in `layers.TaggerStep`, like `update`.
         """
-        dtype = self.compute_dtype
-        rows = tf.shape(noisy)[0] * self.num_groups
-        seen = (
-            state.fed,
-            self.modelling_error(noisy, state),
-            state.assignments,
-            self.likelihood_ratio(noisy, state),
-        )
-        seen = tf.concat([tf.reshape(part, [rows, _size(part)]) for part in seen], axis=1)
-        hidden = linear(seen, self.hidden_kernel, dtype)
-        hidden = self._standardize("hidden", hidden, statistics)
-        hidden = tf.nn.relu(hidden + self.hidden_bias)
-        encoding = self.ladder.encode(hidden, **statistics)
-        estimate = self.ladder.decode(encoding, **statistics)[0]
-        means = linear(estimate, self.mean_kernel, dtype)
-        means = self._standardize("means", means, statistics)
-        means = self.mean_gain * means + self.mean_bias
-        logits = linear(estimate, self.assignment_kernel, dtype)
-        logits = self.assignment_gain * self._standardize("assignments", logits, statistics)
-        fed = tf.reshape(means, tf.shape(state.means))
-        return TaggerState(
-            means=tf.sigmoid(fed) if self.binary else fed,
-            fed=fed,
-            assignments=tf.nn.softmax(tf.reshape(logits, tf.shape(state.assignments)), axis=1),
-            top=tf.reshape(encoding.logits, tf.shape(state.top)),
-        )
-
-    def _standardize(self, name, values, statistics):
-        if name not in self.standardizations:
-            return values
-        return self.standardizations[name](values, **statistics)
-
-    def iterate(self, noisy, assignments, num_iterations, **statistics):
-        """Runs `num_iterations` steps; returns all states, the start first."""
-        states = [self.initial_state(noisy, assignments)]
+        states = [self.step.initial_state(noisy, assignments, self.initial_mean)]
         for index in range(num_iterations):
-            states.append(self.step(noisy, states[-1], index=index, **statistics))
+            states.append(
+                self.step(noisy, states[-1], index=index, population=population, update=update)
+            )
         return states
 
-    def denoising_cost(self, images, state):
+    def denoising_cost(self, images: tf.Tensor, state: TaggerState) -> tf.Tensor:
         """Returns -log p(clean image), mean over elements, float32 `[B]`, nats per element.
 
         For Gaussian data without the constant log(2 pi) / 2, as in the authors' code.
@@ -327,16 +219,20 @@ class Tagger(GroupingModel):
         return -losses.sum_over_event(self._log_mixture(images, state)) / elements
 
     def _log_mixture(self, images, state):
-        if self.binary:
+        if self.step.binary:
             mean = tf.reduce_sum(state.assignments[..., None] * state.means, axis=1)
-            p = _soft_clip(mean)
-            return images * tf.math.log(p) + (1.0 - images) * tf.math.log(1.0 - p)
-        v = self.variance
+            return bernoulli_log_p(images, mean)  # [B, P, C]
+        v = self.step.variance
         log_p = -0.5 * (tf.math.log(v) + tf.square(images[:, None] - state.means) / v)
         log_p = tf.reduce_sum(log_p, axis=-1) + tf.math.log(state.assignments + _LOG_GUARD)
-        return tf.reduce_logsumexp(log_p, axis=1)
+        return tf.reduce_logsumexp(log_p, axis=1)  # [B, P]
 
-    def class_log_probabilities(self, state):
+    def classification_cost(self, labels: tf.Tensor, state: TaggerState) -> tf.Tensor:
+        """Returns the cross-entropy with the share of each class among the labels, `[B]`, nats."""
+        shares = _k_hot(labels, self.num_classes)
+        return -tf.reduce_sum(shares * self.class_log_probabilities(state), axis=1)
+
+    def class_log_probabilities(self, state: TaggerState) -> tf.Tensor:
         """Returns log p(class), float32 `[B, num_classes]`, of all groups together.
 
         The groups' shares of the classes are summed and normalised without the share of 'none'.
@@ -345,7 +241,7 @@ class Tagger(GroupingModel):
         log_p = tf.reduce_logsumexp(log_p, axis=1)
         return log_p - tf.reduce_logsumexp(log_p, axis=1, keepdims=True)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> dict[str, tf.Tensor]:
         images, start = self._unpack(inputs)
         if start is None:
             start = tf.tile(
@@ -353,14 +249,16 @@ class Tagger(GroupingModel):
             )
         state = self.iterate(images, start, self.inference_iterations, population=True)[-1]
         log_likelihood = losses.sum_over_event(self._log_mixture(images, state))
-        if not self.binary:
+        if not self.step.binary:
             log_likelihood -= 0.5 * np.log(2 * np.pi) * self.num_pixels * self.num_channels
         outputs = self._outputs(images, state.assignments, state.means, log_likelihood)
         if self.num_classes is not None:
             outputs["probabilities"] = tf.exp(self.class_log_probabilities(state))
         return outputs
 
-    def trace(self, images, initial_assignments=None):
+    def trace(
+        self, images: np.ndarray, initial_assignments: np.ndarray | None = None
+    ) -> dict[str, tf.Tensor]:
         """Runs `call` and keeps every iteration of it, for pictures and curves.
 
         Args:
@@ -372,9 +270,8 @@ class Tagger(GroupingModel):
             `reconstructions`, float32 `[T + 1, B, K, *event_shape]`; `costs`, float32
             `[T + 1, B]`, nats per element.
         """
-        images, start = self._unpack(
-            self.check_inputs({"image": images, "initial_assignments": initial_assignments})
-        )
+        given = {"image": images, "initial_assignments": initial_assignments}
+        images, start = self._unpack(self._checked(given, training=False))
         if start is None:
             start = np.broadcast_to(self.default_start, self._start_shape(len(images)))
         states = self.iterate(images, start, self.inference_iterations, population=True)
@@ -389,123 +286,85 @@ class Tagger(GroupingModel):
             "costs": tf.stack([self.denoising_cost(images, state) for state in states]),
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The mean cost of all iterations; `y`, the true groups, is for the metrics only."""
-        labelled = self.num_classes is not None and isinstance(x, dict) and "label" in x
-        images = x.get("unlabeled_image", x["image"]) if isinstance(x, dict) else x
-        seed = self.step_seed(self.seed, training)
-        images = self._pixels(images)
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """The mean cost of all iterations, and in training that of the classes (Algorithm 3)."""
+        images = self._pixels(batch.get("unlabeled_image", batch["image"]))
         states = self._denoise(images, seed, training)
         costs = [self.denoising_cost(images, state) for state in states[1:]]  # T times [B]
-        self._num_costs = len(costs)
-        for tracker, cost in zip(self.costs, costs, strict=False):
-            tracker.update_state(cost)
-        loss = losses.batch_mean(tf.add_n(costs) / len(costs), sample_weight)
-        if labelled and training:
+        terms = {f"cost_{t}": cost for t, cost in enumerate(costs, 1)}
+        terms["denoising_cost"] = tf.add_n(costs) / len(costs)
+        if training and "label" in batch:
             seed = tf.random.fold_in(seed, 2, alg="philox")
-            state = self._denoise(self._pixels(x["image"]), seed, training)[-1]
-            log_p = self.class_log_probabilities(state)
-            loss += self.class_weight * tf.reduce_mean(
-                -tf.reduce_sum(_k_hot(x["label"], self.num_classes) * log_p, axis=1)
-            )
-        return loss
+            state = self._denoise(self._pixels(batch["image"]), seed, training)[-1]
+            terms["classification_cost"] = self.classification_cost(batch["label"], state)
+        return terms
 
     def _denoise(self, images, seed, training):
         """Runs the iterations on noisy `images`, from a start of their own for each."""
         noisy = self.corruption.corrupt(images, seed)
-        shape = [tf.shape(images)[0], self.num_groups, self.num_pixels]
-        noise = seeds.normal(shape, tf.random.fold_in(seed, 1, alg="philox"))
+        start = self._random_start(images, tf.random.fold_in(seed, 1, alg="philox"))
         iterations = self.num_iterations if training else self.inference_iterations
-        return self.iterate(noisy, tf.nn.softmax(noise, axis=1), iterations)
+        return self.iterate(noisy, start, iterations)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        names = ["loss", *(tracker.name for tracker in self.costs[: self._num_costs])]
-        if y is not None:
-            self.ami.update_state(y, y_pred["assignments"])
-            self.ari.update_state(y, y_pred["assignments"])
-            self.confidence.update_state(y, y_pred["assignments"])
-            self.mean_log_likelihood.update_state(y_pred["log_likelihood"])
-            names += ["ami", "ari", "confidence", "log_likelihood"]
-        labelled = self.num_classes is not None and isinstance(x, dict) and "label" in x
-        if labelled and "unlabeled_image" not in x:
-            self.set_error.update_state(metrics.set_error(x["label"], y_pred["probabilities"]))
-            names.append("error")
-        results = self.get_metrics_result()
-        return {name: results[name] for name in names}
+    def _random_start(self, images, seed):
+        noise = seeds.normal([tf.shape(images)[0], self.num_groups, self.num_pixels], seed)
+        return tf.nn.softmax(noise, axis=1)
 
-    def fit(self, x=None, *args, **kwargs):
-        """Trains as `keras.Model.fit` does, then calibrates; see `calibrate`."""
-        history = super().fit(x, *args, **kwargs)
-        if self.normalization == "batch":
-            self.calibrate(x)
-        return history
+    def _check_num_labels(self, labels):
+        shape = tf.TensorShape(labels.shape)
+        # Keras' shuffled arrays, which have been checked already, do not tell it
+        if shape.rank and (shape[1:].num_elements() or 0) > self.num_groups:
+            raise ValueError(
+                "`label` must have shape (n,), or (n, num_objects) with at most "
+                f"{self.num_groups} objects, one for each group. Received: shape "
+                f"{tuple(shape)}; if these are one-hot, take their argmax first."
+            )
 
-    def calibrate(self, x, batch_size=100):
-        """Sets the population statistics of every iteration from clean images.
+    def scores(self, batch: Mapping, outputs: Mapping) -> dict[str, Any]:
+        scores = super().scores(batch, outputs) if "groups" in batch else {}
+        if "label" in batch:
+            self._check_num_labels(batch["label"])
+            scores["error"] = metrics.set_error(batch["label"], outputs["probabilities"])
+        return scores
 
-        Only a batch-normalised Tagger has them. `fit` ends with this; call it yourself after a
-        change of `num_groups` or of the data.
+    def reset_statistics(self) -> None:
+        self.step.reset_statistics()
 
-        Args:
-            x: Images, a dict or a `tf.data.Dataset` as `fit` takes them. The first 100 batches
-                are used.
-            batch_size: Integer, for arrays.
-        """
-        x = self.check_inputs(x)
-        if not isinstance(x, tf.data.Dataset):
-            x = tf.data.Dataset.from_tensor_slices(
-                x.get("unlabeled_image", x["image"]) if isinstance(x, dict) else x
-            ).batch(batch_size)
-        self.ladder.reset_statistics()
-        for layer in self.standardizations.values():
-            layer.reset()
+    def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
+        images = self._pixels(images)
+        start = self._random_start(images, seed)
+        self.iterate(images, start, self.inference_iterations, update=True)
 
-        @tf.function(jit_compile=True, autograph=False)
-        def update(images, seed):
-            images = self._pixels(images)
-            noise = seeds.normal([tf.shape(images)[0], self.num_groups, self.num_pixels], seed)
-            start = tf.nn.softmax(noise, axis=1)
-            self.iterate(images, start, self.inference_iterations, update=True)
-
-        for index, batch in enumerate(x.take(_CALIBRATION_BATCHES)):
-            batch = batch[0] if isinstance(batch, tuple) else batch
-            if isinstance(batch, dict):
-                batch = batch.get("unlabeled_image", batch["image"])
-            update(batch, seeds.fold(self.seed, index))
-
-    def serving_endpoints(self):
+    def serving_endpoints(self) -> dict[str, Endpoint]:
         endpoints = super().serving_endpoints()
         if self.num_classes is not None:
             for endpoint in endpoints.values():
                 endpoint.outputs["probabilities"] = "of each class, sums to 1"
         return endpoints
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        step = self.step.get_config()
         return {
             **super().get_config(),
             "num_iterations": self.num_iterations,
             "inference_iterations": self.inference_iterations,
-            "units": self.ladder.units,
-            "likelihood": self.likelihood,
-            "noise": self.noise,
             "initial_mean": self.initial_mean,
-            "initial_variance": self.initial_variance,
-            "normalization": self.normalization,
-            "combinator": self.ladder.combinator,
             "num_classes": self.num_classes,
             "class_weight": self.class_weight,
-            "equations": self.equations,
+            **{name: step[name] for name in _STEP_ARGUMENTS},
         }
 
 
-def _soft_clip(p):
-    # p * (1 - 2 * _SOFT_CLIP) + _SOFT_CLIP, without a constant that float16 would round to 1
-    return p + _SOFT_CLIP * (1.0 - 2.0 * p)
-
-
-def _size(part):
-    """Returns the number of elements of `part`, `[B, K, ...]`, per group."""
-    return int(np.prod(part.shape[2:]))
+def _check_num_classes(num_classes, units):
+    if num_classes is None:
+        return None
+    num_classes = check_integer("num_classes", num_classes, 2)
+    if units[-1] != num_classes + 1:
+        raise ValueError(
+            "The last of `units` must be num_classes + 1, one for a group without an object. "
+            f"Received: units={units}, num_classes={num_classes}."
+        )
+    return num_classes
 
 
 def _k_hot(labels, num_classes):

@@ -1,23 +1,22 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
-import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tfbind import distributions, losses, seeds
-from tfbind._validation import check_array, check_choice, check_integer, check_number, check_shape
-from tfbind.models._base import (
-    EventModel,
-    check_corruption,
-    endpoint_maker,
-    inside,
-    require_keys,
-)
-
-# The paper's "close corner": a one-hot label has no density under the relaxation, this has.
-_CORNER = 0.95
+from tfbind import losses, seeds
+from tfbind._validation import check_choice, check_integer, check_number
+from tfbind.distributions import RelaxedLabels
+from tfbind.layers import mlp
+from tfbind.models._base import means
+from tfbind.models._batch import Field, require_keys, semi_supervised_fields
+from tfbind.models._class_vae import ClassVAE
+from tfbind.models._parts import check_corruption, restore_parts, saved_parts
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class UntappedVAE(EventModel):
+class UntappedVAE(ClassVAE):
     """A semi-supervised VAE that also learns from labels without images.
 
     The forward model p(y) p(z) p(x|y, z) explains images, labelled or not; the reverse model
@@ -70,7 +69,9 @@ class UntappedVAE(EventModel):
 
     `fit` takes a dict of arrays, of any lengths, or a dataset of dicts: `image` and int `label`;
     `unlabeled_image`; int `unfeatured_label`, labels without images, unless `reverse` is False.
-    `evaluate` also takes images, or images and labels, and leaves out what they say nothing about.
+    It logs `labeled_bound`, `unlabeled_bound` and `reverse_bound`, to be raised, `cross_entropy`
+    and `reconstruction_distance` of labelled images, to be lowered, and `accuracy`. `evaluate`
+    takes images, or images and labels, and says what they tell.
 
     Raises:
         ValueError: If an argument is out of its range, or data has the wrong shape or range.
@@ -106,477 +107,215 @@ class UntappedVAE(EventModel):
 
     def __init__(
         self,
-        event_shape,
-        num_classes,
-        latent_dim=2,
+        event_shape: Sequence[int],
+        num_classes: int,
+        latent_dim: int = 2,
         *,
-        classifier=None,
-        encoder=None,
-        decoder=None,
-        classifier_units=(50, 50),
-        encoder_units=(10, 10),
-        decoder_units=(250, 500),
-        activation="tanh",
-        corruption=None,
-        likelihood="bernoulli",
-        latent_range=(-1.5, 1.5),
-        marginalize=False,
-        temperature=1.0,
-        reverse="bound",
-        straight_through=False,
-        reverse_weight=1.0,
-        label_weight=10.0,
-        reconstruction_weight=0.1,
-        seed=None,
-        **kwargs,
+        classifier: keras.Model | None = None,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        classifier_units: Sequence[int] = (50, 50),
+        encoder_units: Sequence[int] = (10, 10),
+        decoder_units: Sequence[int] = (250, 500),
+        activation: str = "tanh",
+        corruption: keras.Layer | None = None,
+        likelihood: str = "bernoulli",
+        latent_range: Sequence[float] = (-1.5, 1.5),
+        marginalize: bool = False,
+        temperature: float = 1.0,
+        reverse: str | bool = "bound",
+        straight_through: bool = False,
+        reverse_weight: float = 1.0,
+        label_weight: float = 10.0,
+        reconstruction_weight: float = 0.1,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
-        num_classes = check_integer("num_classes", num_classes, 2)
-        latent_dim = check_integer("latent_dim", latent_dim, 1)
-        units = {
-            "classifier_units": classifier_units,
-            "encoder_units": encoder_units,
-            "decoder_units": decoder_units,
-        }
-        units = {
-            name: tuple(check_integer(name, size, 1) for size in sizes)
-            for name, sizes in units.items()
-        }
-        check_choice("activation", activation, ("tanh", "relu"))
-        check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
-        check_choice("reverse", reverse, ("bound", "marginal", False))
-        check_corruption(corruption)
-        if not isinstance(latent_range, (tuple, list)) or len(latent_range) != 2:
-            raise ValueError(
-                "`latent_range` must be a pair of numbers, (low, high). "
-                f"Received: latent_range={latent_range!r}."
-            )
-        low, high = latent_range
-        low = check_number("latent_range[0]", low, -np.inf)
-        high = check_number("latent_range[1]", high, low, open_low=True)
-        super().__init__(event_shape, **kwargs)
-        self.num_classes = num_classes
-        self.latent_dim = latent_dim
-        self.classifier_units = units["classifier_units"]
-        self.encoder_units = units["encoder_units"]
-        self.decoder_units = units["decoder_units"]
-        self.activation = activation
-        self.corruption = corruption
-        self.likelihood = likelihood
-        self.latent_range = (low, high)
+        super().__init__(
+            event_shape,
+            num_classes,
+            latent_dim,
+            likelihood=likelihood,
+            latent_range=latent_range,
+            seed=seed,
+            **kwargs,
+        )
+        self.classifier_units = _check_units("classifier_units", classifier_units)
+        self.encoder_units = _check_units("encoder_units", encoder_units)
+        self.decoder_units = _check_units("decoder_units", decoder_units)
+        self.activation = check_choice("activation", activation, ("tanh", "relu"))
+        self.corruption = check_corruption(corruption)
         self.marginalize = bool(marginalize)
-        self.temperature = check_number("temperature", temperature, 0, open_low=True)
-        self.reverse = reverse
+        relaxed = RelaxedLabels(num_classes, temperature)
+        self.temperature = relaxed.temperature
+        self.labels = self.classes if self.marginalize else relaxed
+        self.reverse = check_choice("reverse", reverse, ("bound", "marginal", False))
         self.straight_through = bool(straight_through)
         self.reverse_weight = check_number("reverse_weight", reverse_weight, 0)
         self.label_weight = check_number("label_weight", label_weight, 0)
         self.reconstruction_weight = check_number("reconstruction_weight", reconstruction_weight, 0)
-        self.seed = seeds.base_seed(seed)
-        parts = {"classifier": classifier, "encoder": encoder, "decoder": decoder}
-        self._own_parts = {name: part is None for name, part in parts.items()}
-        self.classifier = classifier or self._default_classifier()
-        self.encoder = encoder or self._default_encoder()
-        self.decoder = decoder or self._default_decoder()
-        if likelihood == "bernoulli":
-            self.observation = distributions.BernoulliObservation()
-        else:
-            scale = self.add_weight(shape=(), initializer="zeros", name="untransformed_scale")
-            self.observation = distributions.GaussianObservation(scale)
-        self.value_range = (self.observation.low, self.observation.high)
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        self.bounds = {
-            key: keras.metrics.Mean(name=f"{name}_bound")
-            for key, name in (
-                ("image", "labeled"),
-                ("unlabeled_image", "unlabeled"),
-                ("unfeatured_label", "reverse"),
-            )
-        }
+        self._set_networks(classifier=classifier, encoder=encoder, decoder=decoder)
+        self.trackers |= means(*self.term_weights)
         self.built = True  # all three are Keras models with weights already
 
-    def _default_classifier(self):
-        image = keras.layers.Input(self.event_shape, name="image")
-        hidden = self._hidden(keras.layers.Flatten()(image), self.classifier_units)
-        return keras.Model(image, _dense(self.num_classes)(hidden), name="classifier")
-
-    def _default_encoder(self):
-        image = keras.layers.Input(self.event_shape, name="image")
-        label = keras.layers.Input((self.num_classes,), name="label")
-        hidden = keras.layers.Concatenate()([keras.layers.Flatten()(image), label])
-        hidden = self._hidden(hidden, self.encoder_units)
-        scale = keras.layers.Dense(self.latent_dim, kernel_initializer="zeros")(hidden)
-        outputs = keras.layers.Concatenate()([_dense(self.latent_dim)(hidden), scale])
-        return keras.Model([image, label], outputs, name="encoder")
-
-    def _default_decoder(self):
-        label = keras.layers.Input((self.num_classes,), name="label")
-        latent = keras.layers.Input((self.latent_dim,), name="latent")
-        hidden = keras.layers.Concatenate()([label, latent])
-        hidden = self._hidden(hidden, self.decoder_units)
-        outputs = _dense(int(np.prod(self.event_shape)))(hidden)
-        outputs = keras.layers.Reshape(self.event_shape)(outputs)
-        return keras.Model([label, latent], outputs, name="decoder")
-
-    def _hidden(self, tensor, units):
-        for size in units:
-            tensor = _dense(size, self.activation)(tensor)
-        return tensor
-
-    def build(self, input_shape=None):
-        self.built = True
-
-    # The densities. Labels are float32 `[B, k]`, one-hot or inside the simplex.
-
-    @property
-    def log_prior(self):
-        """log p(z), the same everywhere in the box, in nats."""
-        low, high = self.latent_range
-        return -self.latent_dim * np.log(high - low)
-
-    def posterior(self, images, labels):
-        """Returns q(z|x, y), a TFP distribution over the box."""
-        loc, untransformed = tf.split(
-            self.encoder([tf.convert_to_tensor(images), labels]), 2, axis=-1
+    def _set_networks(self, **given: keras.Model | None) -> None:
+        """Sets the networks that are given, and the paper's for the others."""
+        self._own_parts = {name: network is None for name, network in given.items()}
+        image, label = {"image": self.event_shape}, {"label": (self.num_classes,)}
+        latent = {"latent": (self.latent_dim,)}
+        self.classifier = given["classifier"] or self._network(
+            "classifier", image, self.classifier_units, (self.num_classes,)
         )
-        return distributions.logit_normal(loc, tf.math.softplus(untransformed), *self.latent_range)
+        self.encoder = given["encoder"] or self._network(
+            "encoder", image | label, self.encoder_units, self._means_and_scales
+        )
+        self.decoder = given["decoder"] or self._network(
+            "decoder", label | latent, self.decoder_units, self.event_shape
+        )
+        if self.corruption is not None:
+            self.corruption.build((None, *self.event_shape))
 
-    def likelihood_of(self, labels, latent):
-        """Returns p(x|y, z), a TFP distribution over elements `[B, *event_shape]`."""
-        return self.observation.distribution(self.decoder([labels, latent]))
+    def _network(self, name: str, *layout: Any) -> keras.Model:
+        return mlp(*layout, activation=self.activation, kernel_initializer=_glorot, name=name)
 
-    def explain(self, images, labels, noise):
-        """Draws z from q(z|x, y) and weighs it.
+    def _means_and_scales(self, hidden: Any) -> Any:
+        scale = keras.layers.Dense(self.latent_dim, kernel_initializer="zeros")(hidden)
+        loc = keras.layers.Dense(self.latent_dim, kernel_initializer=_glorot())(hidden)
+        return keras.layers.Concatenate()([loc, scale])
 
-        Args:
-            images: float32 `[B, *event_shape]`.
-            labels: float32 `[B, k]`.
-            noise: float32 `[B, L]` of Normal(0, 1).
-
-        Returns:
-            A pair: p(x|y, z), and log p(x|y, z) + log p(z) - log q(z|x, y), nats `[B]`.
-        """
-        q = self.posterior(images, labels)
-        latent = _transport(q, noise)
-        p = self.likelihood_of(labels, latent)
-        log_p = losses.sum_over_event(p.log_prob(images)) + self.log_prior
-        return p, log_p - q.log_prob(latent)
-
-    def class_ratios(self, images, noise):
-        """Returns log p(x, y, z) - log q(z|x, y) of each class y, nats `[B, k]`.
-
-        The float32 noise is `[B * k, L]`.
-        """
-        k = self.num_classes
-        labels = tf.tile(tf.eye(k), [tf.shape(images)[0], 1])
-        _, ratios = self.explain(tf.repeat(images, k, axis=0), labels, noise)
-        return tf.reshape(ratios, [-1, k]) - np.log(k)
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True
 
     # The bounds.
 
-    def labeled_bound(self, images, labels, noise):
+    def labeled_bound(self, images: tf.Tensor, labels: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Returns a lower bound of log p(x, y), equation 3, nats `[B]`; noise `[B, L]`."""
-        return self.explain(images, labels, noise)[1] - np.log(self.num_classes)
+        return self.explain(images, labels, noise)[1] + self.classes.log_prior
 
-    def unlabeled_bound(self, images, logits, seed):
-        """Returns a lower bound of log p(x), equation 4, nats `[B]`, for any q(y|x) of `logits`.
-
-        Relaxed labels have a density, and their prior is uniform on the simplex: (k - 1)!.
-        """
-        batch = tf.shape(images)[0]
+    def unlabeled_bound(self, images: tf.Tensor, logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns a lower bound of log p(x), equation 4, nats `[B]`, for any q(y|x) of `logits`."""
         label_seed, latent_seed = seeds.split(seed, 2)
-        if self.marginalize:
-            noise = seeds.normal([batch * self.num_classes, self.latent_dim], latent_seed)
-            log_q = tf.nn.log_softmax(logits)
-            ratios = self.class_ratios(images, noise) - log_q
-            return tf.reduce_sum(tf.exp(log_q) * ratios, axis=-1)
-        gumbel = distributions.gumbel([batch, self.num_classes], label_seed)
-        log_y = distributions.relaxed_one_hot_log_sample(logits, self.temperature, gumbel)
-        log_q = distributions.relaxed_one_hot_log_prob(logits, self.temperature, log_y)
-        noise = seeds.normal([batch, self.latent_dim], latent_seed)
-        log_simplex = tf.math.lgamma(float(self.num_classes))
-        return self.explain(images, tf.exp(log_y), noise)[1] + log_simplex - log_q
+        y = self.labels.candidates(logits, label_seed)
+        noise = seeds.normal([tf.size(y.weights), self.latent_dim], latent_seed)
+        log_p = self.explain_each(images, y.labels, noise) + self.labels.log_prior
+        return tf.reduce_sum(y.weights * (log_p - y.log_prob), axis=-1)
 
-    def reverse_bound(self, labels, latent, seed):
+    def reverse_bound(self, labels: tf.Tensor, latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Returns a lower bound of log q(y, z), equation 17, nats `[B]`, without log q(x).
 
         Less log p(z) it is equation 5, a bound of log q(y). q(x) is a constant, which trains
         nothing, and -log p(x|y, z) is on average an entropy, which is known in closed form.
         """
-        if not self.marginalize:
-            labels = _CORNER * labels + (1.0 - _CORNER) * (1.0 - labels) / (self.num_classes - 1)
-        latent = self._check_latent(latent)
-        p = self.likelihood_of(labels, latent)
-        images = self._imagine(p, seed)
-        entropy = losses.sum_over_event(p.entropy())
-        if not self.straight_through:
-            images, entropy = tf.stop_gradient(images), tf.stop_gradient(entropy)
-        log_q = self.log_label_density(self.classifier(images), labels)
+        labels, latent = self.labels.corner(labels), self._check_latent(latent)
+        images, entropy = self._imagined(self.likelihood_of(labels, latent), seed)
+        log_q = self.labels.log_prob(self.logits(images), labels)
         return log_q + self.posterior(images, labels).log_prob(latent) + entropy
 
-    def log_label_density(self, logits, labels):
-        """Returns log q(y|x), nats `[B]`, of the relaxation unless the model marginalises."""
-        if self.marginalize:
-            return tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=-1)
-        log_y = tf.math.log(labels)
-        return distributions.relaxed_one_hot_log_prob(logits, self.temperature, log_y)
+    def _imagined(
+        self, p: tfp.distributions.Distribution, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns images drawn from p(x|y, z) and its entropy, nats `[B]`."""
+        images, entropy = self._imagine(p, seed), losses.sum_over_event(p.entropy())
+        if self.straight_through:
+            return images, entropy
+        return tf.stop_gradient(images), tf.stop_gradient(entropy)
 
-    def log_class_marginal(self, logits):
+    def log_class_marginal(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns log q(y), nats `[k]`: q(y) is the mean of q(y|x) over a batch of images."""
         total = tf.reduce_logsumexp(tf.nn.log_softmax(logits), axis=0)
         return total - tf.math.log(tf.cast(tf.shape(logits)[0], tf.float32))
 
-    def _imagine(self, p, seed):
-        """Draws from p(x|y, z), with the gradient of its mean if Bernoulli."""
-        mean = p.mean()
-        if self.likelihood == "gaussian":
-            return mean + p.stddev() * seeds.normal(tf.shape(mean), seed)
-        images = tf.cast(seeds.uniform(tf.shape(mean), seed) < mean, tf.float32)
-        return mean + tf.stop_gradient(images - mean)
+    # Training.
 
-    # Training. The terms of the loss are `[B]`.
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Minus equation 8, of which a batch has the terms that it has data for."""
-        batch = self._as_batch(x, y)
-        if training and self.reverse and "unfeatured_label" not in batch:
-            raise ValueError(
-                "`x` must have the key 'unfeatured_label' too, or the model reverse=False. "
-                f"Received: {', '.join(map(repr, batch))}."
-            )
-        step_seed = self.step_seed(self.seed, training)
-        seeds_of = dict(zip(self.bounds, seeds.split(step_seed, len(self.bounds)), strict=True))
-        logits = {
-            key: self._logits(batch[key], seeds_of[key], training)
-            for key in ("image", "unlabeled_image")
-            if key in batch
+    @property
+    def term_weights(self) -> Mapping[str, float]:
+        """Minus equation 8."""
+        return {
+            "labeled_bound": -1.0,
+            "cross_entropy": self.label_weight,
+            "reconstruction_distance": self.reconstruction_weight,
+            "unlabeled_bound": -1.0,
+            **({"reverse_bound": -self.reverse_weight} if self.reverse else {}),
         }
-        loss = 0.0
-        if "image" in batch:
-            terms = self._labeled_terms(batch, logits["image"], seeds_of["image"])
-            loss += losses.batch_mean(terms, sample_weight)
-        if "unlabeled_image" in batch:
-            key = "unlabeled_image"
-            bound = self.unlabeled_bound(batch[key], logits[key], seeds_of[key])
-            self.bounds[key].update_state(bound)
-            loss -= losses.batch_mean(bound, sample_weight)
-        if "unfeatured_label" in batch and self.reverse:
-            key = "unfeatured_label"
-            bound = self._reverse_terms(batch, logits, seeds_of[key])
-            self.bounds[key].update_state(bound)
-            loss -= self.reverse_weight * tf.reduce_mean(bound)
-        return loss
 
-    def _logits(self, images, seed, training):
+    def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
+        """The terms that a batch has data for; in evaluation images are labelled, or they are not.
+
+        All are `[B]`, of the kind of examples that they are about.
+        """
+        labeled_seed, unlabeled_seed, reverse_seed = seeds.split(seed, 3)
+        terms = {}
+        if "label" in batch:
+            terms |= self._labeled_terms(batch, labeled_seed, training)
+        if training or "label" not in batch:
+            images = batch.get("unlabeled_image", batch["image"])
+            logits = self._seen_logits(images, unlabeled_seed, training)
+            terms["unlabeled_bound"] = self.unlabeled_bound(images, logits, unlabeled_seed)
+            if training and self.reverse:
+                labels = batch["unfeatured_label"]
+                terms["reverse_bound"] = self._reverse_term(labels, logits, reverse_seed)
+        if training:  # the accuracy is that of clean images, as in `evaluate`
+            probabilities = self.classifier(batch["image"], training=False)
+            terms |= self.scores(batch, {"probabilities": probabilities})
+        return terms
+
+    def _seen_logits(self, images: tf.Tensor, seed: tf.Tensor, training: bool) -> tf.Tensor:
         if training and self.corruption is not None:
             images = self.corruption.corrupt(images, seeds.split(seed, 1)[0])
-        return self.classifier(images)
+        return self.logits(images)
 
-    def _labeled_terms(self, batch, logits, seed):
+    def _labeled_terms(
+        self, batch: Mapping, seed: tf.Tensor, training: bool
+    ) -> dict[str, tf.Tensor]:
         images, labels = batch["image"], tf.one_hot(batch["label"], self.num_classes)
+        logits = self._seen_logits(images, seed, training)
         noise = seeds.normal([tf.shape(images)[0], self.latent_dim], seed)
         p, ratio = self.explain(images, labels, noise)
-        bound = ratio - np.log(self.num_classes)
-        self.bounds["image"].update_state(bound)
-        log_q = tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=-1)
         distance = losses.sum_over_event(tf.square(p.mean() - images))
-        distance = tf.sqrt(distance + keras.config.epsilon())  # else no slope where it is 0
-        return -bound - self.label_weight * log_q + self.reconstruction_weight * distance
+        return {
+            "labeled_bound": ratio + self.classes.log_prior,
+            "cross_entropy": -self.classes.log_prob(logits, labels),
+            # Where it is 0 the root alone has no slope.
+            "reconstruction_distance": tf.sqrt(distance + keras.config.epsilon()),
+        }
 
-    def _reverse_terms(self, batch, logits, seed):
-        labels = batch["unfeatured_label"]
+    def _reverse_term(self, labels: tf.Tensor, logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the reverse model's bound of log q(y) of int labels, or that itself, `[B]`."""
         if self.reverse == "marginal":
-            return tf.gather(self.log_class_marginal(logits["unlabeled_image"]), labels)
-        one_hot = tf.one_hot(labels, self.num_classes)
+            return tf.gather(self.log_class_marginal(logits), labels)
         image_seed, latent_seed = seeds.split(seed, 2)
         latent = self.prior_sample(tf.shape(labels)[0], latent_seed)
+        one_hot = tf.one_hot(labels, self.num_classes)
         return self.reverse_bound(one_hot, latent, image_seed) - self.log_prior
 
-    def _as_batch(self, x, y=None):
-        """Returns a dict; `image` in it has its `label`, other images are unlabelled."""
-        batch = dict(x) if isinstance(x, dict) else {"image": x}
-        if y is not None:
-            batch["label"] = y
-        if "image" in batch and "label" not in batch:
-            batch["unlabeled_image"] = batch.pop("image")
-        return batch
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        batch = self._as_batch(x, y)
-        results = self.get_metrics_result()
-        found = {
-            metric.name: results[metric.name] for key, metric in self.bounds.items() if key in batch
-        }
-        if "label" in batch:
-            self.accuracy.update_state(batch["label"], y_pred["probabilities"])
-            found["accuracy"] = self.accuracy.result()
-        return {"loss": results["loss"], **found}
-
-    # Inference.
-
-    def call(self, inputs):
-        images = inputs["image"] if isinstance(inputs, dict) else inputs
-        check_shape("images", tuple(images.shape), (None, *self.event_shape))
-        logits = self.classifier(images)
-        labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        latent = self.encode(images, labels)
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        if not training:
+            return fields
+        image = fields["image"]
         return {
-            "probabilities": tf.nn.softmax(logits),
-            "latent": latent,
-            "reconstruction": self.decode(labels, latent),
+            "image": image,
+            **semi_supervised_fields(image, self.num_classes),
+            "unfeatured_label": self._label_field._replace(title="unfeatured_label", paired=False),
         }
 
-    def encode(self, images, labels, noise=None):
-        """Returns z of q(z|x, y), float32 `[B, L]`.
-
-        Args:
-            images: float32 `[B, *event_shape]`.
-            labels: int `[B]`.
-            noise: float32 `[B, L]`, Normal(0, 1) for a sample; None or zeros for the median.
-        """
-        q = self.posterior(images, tf.one_hot(self._check_labels(labels), self.num_classes))
-        return _transport(q, 0.0 if noise is None else noise)
-
-    def decode(self, labels, latent):
-        """Returns the mean of p(x|y, z), `[B, *event_shape]`; int labels `[B]`, z `[B, L]`."""
-        one_hot = tf.one_hot(self._check_labels(labels), self.num_classes)
-        return self.observation.mean(self.decoder([one_hot, self._check_latent(latent)]))
-
-    def prior_sample(self, num_examples, seed):
-        """Draws z of p(z), float32 `[num_examples, L]`, inside the box, by a stateless seed."""
-        return seeds.uniform([num_examples, self.latent_dim], seed, *self.latent_range)
-
-    def sample(self, labels, seed=None):
-        """Draws images of the given classes from the model.
-
-        Args:
-            labels: int `[n]`.
-            seed: Integer, or None to draw one.
-
-        Returns:
-            float32 `[n, *event_shape]`.
-        """
-        labels = self._check_array("label", np.asarray(labels))
-        latent_seed, image_seed = seeds.split(seeds.fold(seeds.base_seed(seed)), 2)
-        latent = self.prior_sample(len(labels), latent_seed)
-        p = self.likelihood_of(tf.one_hot(labels, self.num_classes), latent)
-        return self._imagine(p, image_seed)
-
-    def log_prob(self, images, labels=None, num_samples=100, seed=0):
-        """Estimates log p(x), or log p(x, y) given labels, by importance sampling.
-
-        The sum over classes is exact; the draws are from q(z|x, y). A lower bound on average,
-        and tight in the limit of many samples.
-
-        Args:
-            images: float32 `[B, *event_shape]`.
-            labels: int `[B]`, or None.
-            num_samples: Integer >= 1.
-            seed: Integer seed of the draws.
-
-        Returns:
-            float32 `[B]`, nats.
-        """
-        images = check_array("images", images, self.event_shape, *self.value_range)
-        num_samples = check_integer("num_samples", num_samples, 1)
-        rows = [len(images) * self.num_classes, self.latent_dim]
-
-        @tf.function  # a loop of steps too small to be run one by one
-        def ratios():
-            return tf.map_fn(
-                lambda draw: self.class_ratios(images, seeds.normal(rows, seeds.fold(seed, draw))),
-                tf.range(num_samples),
-                fn_output_signature=tf.float32,
+    def check_training_keys(self, keys: Mapping) -> None:
+        require_keys(keys, ("label", "unlabeled_image"))
+        if self.reverse and "unfeatured_label" not in keys:
+            raise ValueError(
+                "`x` must have the key 'unfeatured_label' too, or the model reverse=False. "
+                f"Received: {', '.join(map(repr, keys))}."
             )
 
-        log_joint = tf.reduce_logsumexp(ratios(), axis=0) - np.log(num_samples)  # [B, k]
-        if labels is None:
-            return tf.reduce_logsumexp(log_joint, axis=-1)
-        labels = self._check_array("label", np.asarray(labels))
-        return tf.gather(log_joint, labels, batch_dims=1)
-
-    # Checks, endpoints, saving.
-
-    def _check_keys(self, x):
-        super()._check_keys(x)
-        needed = {"label"} if x.keys() & {"unlabeled_image", "unfeatured_label"} else set()
-        if self.reverse == "marginal" and "unfeatured_label" in x:
-            needed.add("unlabeled_image")
-        require_keys(x, sorted(needed))
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains on what the class tells; see Keras for the arguments."""
-        return super().fit(x, self._check_array("label", y), *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Scores images, or images with the labels `y`, or what `fit` takes; see Keras."""
-        return super().evaluate(x, self._check_array("label", y), *args, **kwargs)
-
-    def _check_labels(self, labels):
-        """Returns `labels`, checked if their values are known."""
-        if tf.is_symbolic_tensor(labels):
-            return labels
-        return self._check_array("label", np.asarray(labels))
-
-    def _check_latent(self, latent):
-        """Returns `latent` as a tensor; raises if its values are known and outside the box."""
-        latent = tf.convert_to_tensor(latent, tf.float32)
-        if not tf.is_symbolic_tensor(latent):
-            low, high = np.float32(self.latent_range)  # as the flow has them
-            check_array("latent", latent, (self.latent_dim,), low, high)
-        return latent
-
-    def serving_endpoints(self):
-        image = tf.TensorSpec([None, *self.event_shape], tf.float32, name="image")
-        label = tf.TensorSpec([None], tf.int32, name="label")
-        latent = tf.TensorSpec([None, self.latent_dim], tf.float32, name="latent")
-        noise = tf.TensorSpec([None, self.latent_dim], tf.float32, name="noise")
-        ranges = {
-            "image": self.value_range,
-            "label": (0, self.num_classes - 1),
-            "latent": self.latent_range,
-            "noise": (None, None),
-        }
-        texts = {
-            "probabilities": "q(y|x), in [0, 1], sums to 1",
-            "latent": "z, inside the box",
-            "reconstruction": "mean of every element, in the range of the input",
-        }
-
-        def encode(image, label, noise):
-            return {"latent": self.encode(image, inside("label", label, *ranges["label"]), noise)}
-
-        def decode(label, latent):
-            label = inside("label", label, *ranges["label"])
-            latent = inside("latent", latent, *ranges["latent"])
-            return {"reconstruction": self.decode(label, latent)}
-
-        endpoint = endpoint_maker(texts, ranges)
-        return {
-            "serving_default": endpoint(self.call, (image,), tuple(texts)),
-            "classify": endpoint(
-                lambda image: {"probabilities": tf.nn.softmax(self.classifier(image))},
-                (image,),
-                ("probabilities",),
-            ),
-            "encode": endpoint(encode, (image, label, noise), ("latent",)),
-            "decode": endpoint(decode, (label, latent), ("reconstruction",)),
-        }
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "num_classes": self.num_classes,
-            "latent_dim": self.latent_dim,
-            **{
-                part: None if own else keras.saving.serialize_keras_object(getattr(self, part))
-                for part, own in self._own_parts.items()
-            },
+            **saved_parts(self, self._own_parts),
             "classifier_units": self.classifier_units,
             "encoder_units": self.encoder_units,
             "decoder_units": self.decoder_units,
             "activation": self.activation,
             "corruption": keras.saving.serialize_keras_object(self.corruption),
-            "likelihood": self.likelihood,
-            "latent_range": self.latent_range,
             "marginalize": self.marginalize,
             "temperature": self.temperature,
             "reverse": self.reverse,
@@ -584,24 +323,17 @@ class UntappedVAE(EventModel):
             "reverse_weight": self.reverse_weight,
             "label_weight": self.label_weight,
             "reconstruction_weight": self.reconstruction_weight,
-            "seed": self.seed,
         }
 
     @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for key in ("classifier", "encoder", "decoder", "corruption"):
-            config[key] = keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+    def from_config(cls, config: dict) -> "UntappedVAE":
+        return cls(**restore_parts(config, ("classifier", "encoder", "decoder", "corruption")))
 
 
-def _transport(q, noise):
-    """Returns z of q, a `logit_normal`, that Normal(0, 1) `noise` leads to."""
-    normal = q.distribution.distribution
-    return q.bijector.forward(normal.loc + normal.scale * noise)
+def _check_units(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(check_integer(name, size, 1) for size in sizes)
 
 
-def _dense(units, activation=None):
-    """Glorot's uniform initialisation with gain sqrt(2), and biases of zero."""
-    glorot = keras.initializers.VarianceScaling(2.0, mode="fan_avg", distribution="uniform")
-    return keras.layers.Dense(units, activation, kernel_initializer=glorot)
+def _glorot() -> keras.initializers.Initializer:
+    """Glorot's uniform initialisation with gain sqrt(2)."""
+    return keras.initializers.VarianceScaling(2.0, mode="fan_avg", distribution="uniform")

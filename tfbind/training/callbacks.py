@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from tfbind import metrics, plots
 from tfbind._validation import check_integer
-from tfbind.training import _stopgaps
 
 Logs = dict[str, Any] | None
 
@@ -80,7 +79,7 @@ class IterationScores(keras.callbacks.Callback):
         self._start = self.model.initial_assignments(len(self.images), self.seed)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if _stopgaps.needs_calibration(self.model):
+        if self.model.needs_calibration:
             self.model.calibrate(self.images)
         costs = self.model.evaluate(self.images, batch_size=100, return_dict=True, verbose=0)
         logs |= {f"val_{name}": cost for name, cost in costs.items() if name != "loss"}

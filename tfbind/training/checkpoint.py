@@ -10,8 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbind.training import _stopgaps
-
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Keras' early stopping, whose memory can be saved and put back.
@@ -78,12 +76,11 @@ class Checkpoint(keras.callbacks.Callback):
         state = json.loads((found[-1] / "state.json").read_text())
         restored = keras.saving.load_model(found[-1] / "model.keras")
         model.set_weights(restored.get_weights())
-        both = zip(_stopgaps.optimizers(model), _stopgaps.optimizers(restored), strict=True)
-        for optimizer, saved in both:
-            if not optimizer.built:
-                optimizer.build(model.trainable_variables)
-            for mine, theirs in zip(optimizer.variables, saved.variables, strict=True):
-                mine.assign(theirs)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        both = zip(model.optimizer.variables, restored.optimizer.variables, strict=True)
+        for mine, theirs in both:
+            mine.assign(theirs)
         if self.stopping is not None:
             with np.load(found[-1] / "best.npz") as best:
                 self.stopping.resume(state["stopping"], [best[key] for key in best.files])

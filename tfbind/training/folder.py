@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from tfbind import _files
-from tfbind.training import _stopgaps
+from tfbind.models._grouping import GroupingModel
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
 from tfbind.training.source import Given, Source
@@ -100,11 +100,11 @@ class Run:
         model = self._load()
         changes = {"num_groups": num_groups, "num_iterations": num_iterations}
         changes = {name: value for name, value in changes.items() if value is not None}
-        if "num_iterations" in changes:
-            changes[_stopgaps.iterations_argument(model)] = changes.pop("num_iterations")
         if not changes:
             return model
-        if _stopgaps.needs_calibration(model):
+        if "num_iterations" in changes and isinstance(model, GroupingModel):
+            changes[model.ITERATIONS] = changes.pop("num_iterations")
+        if model.needs_calibration:
             images = self.source(data_dir, images).training().floats().image
         return regroup(model, images, **changes)
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfbind._validation import check_array, check_integer
-from tfbind.training import _stopgaps
+from tfbind.models._calibration import Calibration
 from tfbind.training.callbacks import ProgressLine
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 from tfbind.training.folder import Path, Run
@@ -63,12 +63,7 @@ def train(
     run.claim(preset, given)
     checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
     _fit(preset, model, training_data, own, checkpoint, verbose)
-    notes = _notes(preset, checkpoint.history)
-    if _stopgaps.needs_calibration(model):
-        # On the batches of the first epoch, whichever epoch a resumed run began with
-        dataset, steps = training_data.stream(0)
-        model.calibrate(dataset.take(steps))
-    run.finish(model, checkpoint.history, notes)
+    run.finish(model, checkpoint.history, _notes(preset, checkpoint.history))
     return model
 
 
@@ -167,10 +162,13 @@ def _fit(
     initial_epoch = checkpoint.restore(model)
     dataset, steps = training_data.stream(initial_epoch)
     # Those of the task come before the checkpoint, so that what they log is recorded.
-    callbacks = [_stopgaps.LearningRates(preset.learning_rate), *own]
+    callbacks = [keras.callbacks.LearningRateScheduler(preset.learning_rate), *own]
     callbacks += [] if checkpoint.stopping is None else [checkpoint.stopping]
     callbacks += [checkpoint, keras.callbacks.TerminateOnNaN()]
     callbacks += [ProgressLine()] if verbose == 1 else []  # Keras' own bar takes two lines an epoch
+    if model.needs_calibration:
+        # On the batches of the first epoch, whichever epoch a resumed run begins with
+        callbacks.append(Calibration(training_data.stream(0)[0].take(steps)))
     model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
     model.fit(
         dataset,

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn import manifold
 
-from tfbind import plots
+from tfbind import metrics, plots
 from tfbind.data import pipelines
 from tfbind.models import AdversarialMixture
-from tfbind.models._component_usage import ComponentUsage
+from tfbind.models._clustering import ClusteringModel
 from tfbind.training.callbacks import ClusteringErrors, CollapseWarning, clustering_errors
 from tfbind.training.tasks.base import Examples, Task, TrainingData, truth
 
@@ -50,17 +50,17 @@ class Clustering(Task):
 
         Returns:
             A dict: `error`, the share of examples outside the best matching of clusters and
-            classes; `majority_error`, where a cluster stands for its most frequent class; of an
-            adversarial mixture `latent_error`, as the first, for clusters by p(y|z), and
-            `used_clusters` and `marginal_entropy`; and `num_images`.
+            classes; `majority_error`, where a cluster stands for its most frequent class;
+            `used_clusters` and `marginal_entropy`; of an adversarial mixture `latent_error`, as
+            the first, for clusters by p(y|z); and `num_images`.
         """
         labels = truth(examples.label, "the classes of the images")
         found = model.predict(examples.image, batch_size=BATCH, verbose=verbose)
         scores = clustering_errors(labels, found["probabilities"].argmax(axis=1))
         if isinstance(model, AdversarialMixture):
             by_latent = clustering_errors(labels, clusters_by_latent(model, found))
-            scores |= {"latent_error": by_latent["error"], **cluster_usage(model, found)}
-        return {**scores, "num_images": len(labels)}
+            scores["latent_error"] = by_latent["error"]
+        return {**scores, **cluster_usage(model, found), "num_images": len(labels)}
 
     def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
         return mixture_figures(model, examples, seed)
@@ -76,9 +76,11 @@ def clusters_by_latent(model: AdversarialMixture, found: dict[str, Any]) -> np.n
     return np.argmax(model.component_probabilities(found["latent"]), axis=1)
 
 
-def cluster_usage(model: AdversarialMixture, found: dict[str, Any]) -> dict[str, float]:
-    """Returns `used_clusters` and `marginal_entropy`, of what `predict` gives."""
-    usage = ComponentUsage(model.class_probabilities)
+def cluster_usage(model: keras.Model, found: dict[str, Any]) -> dict[str, float]:
+    """Returns `used_clusters` and `marginal_entropy`, of what `predict` gives; if it clusters."""
+    if not isinstance(model, ClusteringModel):
+        return {}
+    usage = metrics.ClusterUsage(model.trackers["cluster_usage"].prior)
     usage.update_state(found["probabilities"])
     return {name: float(value) for name, value in usage.result().items()}
 

@@ -73,7 +73,7 @@ class FewLabels(Task):
         Returns:
             A dict: `error`, the share of examples that are classified wrongly; `cross_entropy`,
             nats per example; of an adversarial mixture `latent_error`, of the classes by p(y|z),
-            and `used_clusters` and `marginal_entropy`; and `num_images`.
+            `used_clusters` and `marginal_entropy`; and `num_images`.
         """
         labels = truth(examples.label, "the classes of the images")
         found = model.predict(examples.image, batch_size=clustering.BATCH, verbose=verbose)
@@ -85,8 +85,7 @@ class FewLabels(Task):
         if isinstance(model, AdversarialMixture):
             by_latent = clustering.clusters_by_latent(model, found)
             scores["latent_error"] = _share_wrong(by_latent, labels)
-            scores |= clustering.cluster_usage(model, found)
-        return {**scores, "num_images": len(labels)}
+        return {**scores, **clustering.cluster_usage(model, found), "num_images": len(labels)}
 
     def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
         return clustering.mixture_figures(model, examples, seed)

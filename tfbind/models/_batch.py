@@ -1,0 +1,336 @@
+"""What `fit`, `evaluate` and `predict` take, as one flat dict of checked arrays or tensors.
+
+Arrays are checked at once, datasets in their pipeline, batch by batch, for the same things and in
+the same words. From there on a step sees a dict whose keys the model has declared.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfbind._validation import check_array, check_shape
+
+# Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
+_OPEN, _CLOSE = "«", "»"
+
+
+class Field(NamedTuple):
+    """What a batch may hold under one key.
+
+    Attributes:
+        title: What messages call it.
+        shape: That of one example, None for any size along an axis; or None for any shape.
+        integer: Whether it holds integers; otherwise numbers, in float32.
+        low: The least value, or None.
+        high: The greatest value, or None.
+        paired: Whether it has a row for each row of `image`.
+    """
+
+    title: str
+    shape: tuple | None = ()
+    integer: bool = False
+    low: float | None = None
+    high: float | None = None
+    paired: bool = True
+
+
+def as_dict(x: Any, y: Any = None, sample_weight: Any = None, target: str | None = None) -> dict:
+    """Returns the flat dict of what Keras calls x, y and sample_weight; y goes under `target`."""
+    batch = dict(x) if isinstance(x, Mapping) else {"image": x}
+    batch = {key: value for key, value in batch.items() if value is not None}
+    if y is not None:
+        if target is None:
+            raise ValueError(
+                "`y` must be None: there is nothing that this model learns or scores by it. "
+                f"Received: y of type {type(y).__name__}."
+            )
+        batch[target] = y
+    if sample_weight is not None:
+        batch["sample_weight"] = sample_weight
+    return batch
+
+
+def require_keys(batch: Mapping, keys: tuple | list) -> None:
+    """Raises unless the dict has all of `keys`."""
+    for key in keys:
+        if key not in batch:
+            raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(batch)}.")
+
+
+def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
+    """Raises unless the keys are among those of `fields`, and `image` is one of them."""
+    if "image" not in batch:
+        raise ValueError(f"`x` must have the key 'image'. Received: {_listed(batch)}.")
+    if "sample_weight" in batch and "sample_weight" not in fields:
+        raise ValueError(
+            "`sample_weight` must be None: a batch has several kinds of examples, each with rows "
+            "of its own. Received: weights of the examples."
+        )
+    if not batch.keys() <= fields.keys():
+        raise ValueError(f"`x` must have keys among {_listed(fields)}. Received: {_listed(batch)}.")
+    if {"sample_weight", "unlabeled_image"} <= batch.keys():
+        raise ValueError(
+            "`sample_weight` must be None beside unlabeled_image, whose rows are other ones. "
+            f"Received: {_listed(batch)}."
+        )
+
+
+def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
+    """Returns a dict of arrays in float32 and int32; raises ValueError if one is not as declared.
+
+    Tensors without values, as in a graph, pass as they are.
+    """
+    check_keys(batch, fields)
+    checked = {key: check_values(value, fields[key]) for key, value in batch.items()}
+    for key, value in checked.items():
+        if fields[key].paired and len(value) != len(checked["image"]):
+            raise ValueError(
+                f"`{fields[key].title}` must hold one row for each of `image`. "
+                f"Received: {len(value)} for {len(checked['image'])} images."
+            )
+    return checked
+
+
+def check_values(value: Any, field: Field) -> Any:
+    """Returns an array in float32 or int32; raises ValueError if it is not as declared.
+
+    A tensor without values, as in a graph, passes as it is.
+    """
+    if tf.is_symbolic_tensor(value):
+        return value
+    if not field.integer:
+        return check_array(field.title, value, field.shape, field.low, field.high)
+    value = np.asarray(value)
+    _check_integers(field, value.dtype)
+    value = value.reshape(value.shape[:1]) if _is_column(value.shape, field) else value
+    _check_shape(field, value.shape)
+    if value.size == 0:
+        raise ValueError(f"{_range_rule(field)} Received: none.")
+    if value.min() < field.low or (field.high is not None and value.max() > field.high):
+        raise ValueError(
+            f"{_range_rule(field)} Received: values from {value.min()} to {value.max()}."
+        )
+    return value.astype("int32")
+
+
+def _check_integers(field: Field, dtype: np.dtype) -> None:
+    if not np.issubdtype(dtype, np.integer):
+        raise ValueError(f"`{field.title}` must hold integers. Received: {np.dtype(dtype).name}.")
+
+
+def _is_column(shape: tuple, field: Field) -> bool:
+    return field.shape == () and len(shape) == 2 and shape[1] == 1
+
+
+def _check_shape(field: Field, shape: tuple) -> None:
+    if field.shape is None:
+        return
+    if field.shape == () and len(shape) == 2:
+        raise ValueError(
+            f"`{field.title}` must have shape (n,), one integer an example. Received: shape "
+            f"{_spell(shape)}; if these are one-hot, take their argmax first."
+        )
+    check_shape(field.title, shape, (None, *field.shape))
+
+
+def _range_rule(field: Field) -> str:
+    upper = "up" if field.high is None else f"to {field.high}"
+    return f"`{field.title}` must hold integers from {field.low} {upper}."
+
+
+def checked_dataset(
+    dataset: tf.data.Dataset,
+    fields: Mapping[str, Field],
+    target: str | None,
+    fewest: int = 1,
+) -> tf.data.Dataset:
+    """Returns the dataset as one of dicts, whose batches are checked as they are drawn.
+
+    Args:
+        dataset: Of x, (x, y) or (x, y, sample_weight), in batches.
+        fields: What the dicts may hold.
+        target: The key that y goes under, or None if the model has no use for it.
+        fewest: Examples that a batch must hold.
+
+    Raises:
+        ValueError: If what is known before the first batch is wrong; later, within
+            `one_sentence`, if a batch is.
+    """
+    if dataset.cardinality() == 0:
+        raise ValueError("`images` must hold at least one example. Received: an empty dataset.")
+
+    def to_dict(*parts: Any) -> dict:
+        return as_dict(*parts, target=target)
+
+    spec = dataset.element_spec
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    batch = to_dict(*parts)
+    check_keys(batch, fields)
+    for key, part in batch.items():
+        _check_spec(fields[key], part)
+
+    def check(*parts: Any) -> dict:
+        batch = to_dict(*parts)
+        return {key: _check_tensor(fields[key], value, fewest) for key, value in batch.items()}
+
+    return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _check_spec(field: Field, spec: tf.TensorSpec) -> None:
+    if spec.shape.rank is None:
+        raise ValueError(
+            f"`{field.title}` must have a known number of axes. Received: a dataset that does not "
+            "tell its shapes; set them in its pipeline with `tf.ensure_shape`."
+        )
+    if spec.shape.rank == 0:
+        raise ValueError(
+            f"`{field.title}` must come in batches. Received: a dataset of single numbers; "
+            "call `batch` on it first."
+        )
+    shape = tuple(spec.shape)
+    if field.integer:
+        _check_integers(field, spec.dtype.as_numpy_dtype)
+        if not _is_column(shape, field):
+            _check_shape(field, shape)
+        return
+    check_shape(field.title, shape, (None, *field.shape))
+    if spec.dtype != tf.float32:
+        raise ValueError(
+            f"`{field.title}` must be float32. Received: a dataset of {spec.dtype.name}; cast and "
+            "rescale them in its pipeline."
+        )
+
+
+def _check_tensor(field: Field, value: tf.Tensor, fewest: int) -> tf.Tensor:
+    """Returns a tensor of a pipeline; drawing it fails with a sentence if it is out of range."""
+    if _is_column(tuple(value.shape), field):
+        value = tf.reshape(value, [-1])
+    if field.integer:
+        value = tf.cast(value, tf.int64)
+        rule = _range_rule(field)
+        after = "."
+    elif field.low is None and field.high is None:
+        rule, after = f"`{field.title}` must be finite.", "."
+    else:
+        rule = f"`{field.title}` must lie in [{field.low}, {field.high}]."
+        after = "; rescale them first."
+    low, high = tf.reduce_min(value), tf.reduce_max(value)
+    received = ("values from ", _text(low), " to ", _text(high), after)
+    checks = [_assertion(_within(low, high, field), rule, *received)]
+    if field.paired and fewest > 1:
+        rows = tf.shape(value)[0]
+        rule = f"A batch must hold {fewest} examples or more, whose statistics are taken."
+        after = "; drop the remainder of the dataset, or choose another batch size."
+        checks.append(_assertion(rows >= fewest, rule, _text(rows), after))
+    with tf.control_dependencies(checks):
+        return tf.cast(value, tf.int32) if field.integer else tf.identity(value)
+
+
+def _within(low: tf.Tensor, high: tf.Tensor, field: Field) -> tf.Tensor:
+    if field.integer:
+        fits = low >= int(field.low or 0)
+        return fits if field.high is None else fits & (high <= int(field.high))
+    fits = tf.math.is_finite(low) & tf.math.is_finite(high)
+    fits = fits if field.low is None else fits & (low >= field.low)
+    return fits if field.high is None else fits & (high <= field.high)
+
+
+def _text(number: tf.Tensor) -> tf.Tensor:
+    return tf.strings.as_string(number, shortest=number.dtype.is_floating)
+
+
+def _assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
+    sentence = tf.strings.join([_OPEN, rule, " Received: ", *received, _CLOSE])
+    return tf.debugging.Assert(holds, [sentence], summarize=1)
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turns what a pipeline of `checked_dataset` says into a ValueError of one sentence."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(f"{_OPEN}(.+?){_CLOSE}", error.message, re.DOTALL)
+        if found is None:
+            raise
+        raise ValueError(found[1]) from error
+
+
+def _spell(shape: tuple) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
+
+
+def _listed(keys: Any) -> str:
+    return ", ".join(map(repr, keys))
+
+
+def checked(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    fields: Mapping[str, Field],
+    target: str | None,
+    fewest: int,
+) -> Any:
+    """Returns a dict of checked arrays, or a dataset of dicts that is checked as it goes.
+
+    Generators and Keras' own kinds of data sets are left to Keras.
+    """
+    if isinstance(x, tf.data.Dataset):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "`y` and `sample_weight` must be None beside a dataset, which holds them. "
+                "Received: both a dataset and arrays."
+            )
+        return checked_dataset(x, fields, target, fewest)
+    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or _is_array(x):
+        return check_arrays(as_dict(x, y, sample_weight, target), fields)
+    if x is None:
+        raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
+    return x
+
+
+def _is_array(x: Any) -> bool:
+    try:
+        return np.asarray(x).dtype != object
+    except (TypeError, ValueError):
+        return False
+
+
+def holds_arrays(data: Any) -> bool:
+    """Whether `data` is a dict of arrays."""
+    return isinstance(data, dict)
+
+
+def keys_of(data: Any) -> Mapping | None:
+    """Returns what has the keys of checked data: the dict itself, or a dataset's specification.
+
+    None for generators and Keras' own kinds of data sets, whose batches show them.
+    """
+    if isinstance(data, tf.data.Dataset):
+        return data.element_spec
+    return data if holds_arrays(data) else None
+
+
+def has_streams(data: Any) -> bool:
+    """Whether `data` is a dict of arrays that `fit` has to go through side by side."""
+    return holds_arrays(data) and bool(data.keys() & {"unlabeled_image", "unfeatured_label"})
+
+
+def images_of(inputs: Any, event_shape: tuple) -> tf.Tensor:
+    """Returns the images of what `call` takes, an array or a dict, float32 `[B, *event_shape]`."""
+    images = inputs["image"] if isinstance(inputs, Mapping) else inputs
+    check_shape("images", tuple(images.shape), (None, *event_shape))
+    return tf.cast(images, tf.float32)
+
+
+def semi_supervised_fields(image: Field, num_classes: int) -> dict[str, Field]:
+    """Returns what a batch with labels may hold besides images, of the kind of `image`."""
+    return {
+        "label": Field("label", (), True, 0, num_classes - 1),
+        "unlabeled_image": image._replace(title="unlabeled_image", paired=False),
+    }

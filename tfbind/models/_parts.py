@@ -1,0 +1,45 @@
+"""The Keras models and layers that a model of tfbind is made of: checked, saved, restored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tfbind.layers._corruption import Corruption
+
+
+def check_corruption(layer: Any) -> Corruption | None:
+    """Returns `layer`; raises unless it is None or adds noise to what it is given."""
+    if layer is not None and not isinstance(layer, Corruption):
+        raise ValueError(
+            "`corruption` must be a noise layer of `tfbind.layers` or None. "
+            f"Received: corruption={layer!r}."
+        )
+    return layer
+
+
+def saved_parts(model: keras.Model, own: Mapping[str, bool]) -> dict[str, Any]:
+    """Returns the configs of a model's parts by name, None for those that it made itself."""
+    return {
+        name: None if made else keras.saving.serialize_keras_object(getattr(model, name))
+        for name, made in own.items()
+    }
+
+
+def restore_parts(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Returns a config with the parts of these names made of their configs."""
+    made = {name: keras.saving.deserialize_keras_object(config[name]) for name in names}
+    return {**config, **made}
+
+
+def run(part: keras.Layer, inputs: Any, training: bool | None = None) -> Any:
+    """Returns what a part makes of its inputs, in the mode of the step or in one of its own.
+
+    Keras keeps the last mode that a layer was called with for all later ones, so that a part with
+    a frozen layer (called with `training=False`) would end the training of the others.
+    """
+    context = part._get_call_context()
+    mode = context.get_value("training")
+    outputs = part(inputs) if training is None else part(inputs, training=training)
+    context.set_value("training", mode)
+    return outputs

@@ -1,0 +1,103 @@
+"""Labels that a model gives its own training examples, and solves anew between epochs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfbind.layers import RowLabels
+from tfbind.models import _batch
+from tfbind.models._base import BaseModel
+from tfbind.models._batch import Field
+
+
+class RelabelingModel(BaseModel):
+    """A model that trains on labels of its own making.
+
+    Batches carry `index`, the row of each example in the training set, by which a step looks its
+    labels up: `self.row_labels(batch["index"])`. `fit` counts the rows of arrays by itself and
+    brings a `Relabeling`; for a dataset give one, and `index` in its dicts. Subclasses write down
+    `relabel` and `relabels_before`.
+
+    Args:
+        event_shape: Tuple of ints, the shape of one example.
+        num_heads: Integer, labels of a row; None for one that is no list.
+        num_rows: Integer, rows of the training set, while there is one: `fit` sets it.
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple,
+        num_heads: int | None = None,
+        num_rows: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(event_shape, **kwargs)
+        self.row_labels = RowLabels(num_rows, num_heads=num_heads)
+
+    def relabel(self, images: np.ndarray) -> None:
+        """Gives every row of the training set, float32 `[N, *event_shape]`, its labels."""
+        raise NotImplementedError
+
+    def relabels_before(self, epoch: int) -> bool:
+        """Whether labels are solved anew before an epoch, which count from 0."""
+        return True
+
+    def prepare_labels(self, num_rows: int) -> None:
+        """Makes room for labels, unless there is room for as many rows already."""
+        if num_rows != self.row_labels.num_rows:
+            self.row_labels.resize(num_rows)
+            self.make_train_function(force=True)  # the old one looks up what is gone
+
+    def drop_labels(self) -> None:
+        """Forgets the labels of a training set that is done with."""
+        self.row_labels.drop()
+
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        return {**fields, "index": Field("index", (), True, 0)} if training else fields
+
+    def _feed(
+        self, data: Any, batch_size: int | None, initial_epoch: int
+    ) -> tuple[Any, int | None]:
+        if isinstance(data, tf.data.Dataset):
+            _batch.require_keys(data.element_spec, ("index",))
+        else:
+            data = {**data, "index": np.arange(len(data["image"]), dtype="int32")}
+        return super()._feed(data, batch_size, initial_epoch)
+
+    def own_callbacks(self, data: Any) -> list[keras.callbacks.Callback]:
+        own = [Relabeling(data["image"])] if _batch.holds_arrays(data) else []
+        return [*super().own_callbacks(data), *own]
+
+    def restore_from(self, other: keras.Model) -> None:
+        if other.row_labels.num_rows is not None:
+            self.prepare_labels(other.row_labels.num_rows)
+        super().restore_from(other)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_rows": self.row_labels.num_rows}
+
+
+class Relabeling(keras.callbacks.Callback):
+    """Asks a `RelabelingModel` for new labels before the epochs of its schedule.
+
+    Args:
+        images: float32 `[N, *event_shape]`, the training set in the order of its row numbers.
+        schedule: Function from the epoch, from 0 on, to whether labels are solved before it; None
+            for the model's own.
+    """
+
+    def __init__(self, images: np.ndarray, schedule: Callable[[int], bool] | None = None):
+        super().__init__()
+        self.images = images
+        self.schedule = schedule
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.model.prepare_labels(len(self.images))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if (self.schedule or self.model.relabels_before)(epoch):
+            self.model.relabel(self.images)
