@@ -127,10 +127,10 @@ def _read_picture(path, model, threshold, invert):
     height, width, num_channels = model.event_shape
     try:
         with PIL.Image.open(path) as picture:
-            scale = 65535 if picture.mode.startswith("I") else 255  # 16 bits or 8
-            if scale == 255:
-                picture = picture.convert(_MODES[num_channels])
-            array = np.asarray(picture, "float32") / scale
+            if picture.mode.startswith("I"):  # 16 bits
+                array = np.asarray(picture, "float32") / 65535
+            else:
+                array = np.asarray(picture.convert(_MODES[num_channels]), "float32") / 255
     except (OSError, SyntaxError) as error:  # Pillow's own for damaged files are these two
         raise ValueError(
             f"`{path}` must be a picture (PNG, JPEG) or a .npy file. Received: a file of another "

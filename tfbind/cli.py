@@ -176,7 +176,7 @@ def group(run, images, out, num_groups, iterations, threshold, invert, data_dir,
     names, arrays = _image_files.read(images, model, threshold, invert)
     outputs = _predict(model, arrays)
     out.mkdir(parents=True, exist_ok=True)
-    result = [
+    result: list[dict] = [
         {
             "image": name,
             "log_likelihood": float(outputs["log_likelihood"][i]),
@@ -214,7 +214,7 @@ def cluster(run, images, out, threshold, invert, as_json):
     threshold = threshold if run.preset.task.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
     probabilities = _predict(model, arrays)["probabilities"]
-    result = [
+    result: list[dict] = [
         {"image": name, "label": int(row.argmax()), "probability": float(row.max())}
         for name, row in zip(names, probabilities, strict=True)
     ]

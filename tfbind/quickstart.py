@@ -126,8 +126,8 @@ def _server(directory):
         return
     port, rest_port = _free_ports()
     command = serving.server_command(directory, port, rest_port)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **quiet) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
         try:
             url, target = f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}"
             _wait_for(process, serving.RestClient(url, directory.name))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfbind import training
 from tfbind.data import pipelines
-from tfbind.models._base import BaseModel
+from tfbind.models._base import BaseModel, means
 from tfbind.models._batch import semi_supervised_fields
 from tfbind.training import Optimizer, Paper, Part, Preset, Run, tasks
 from tfbind.training.checkpoint import Checkpoint
@@ -34,6 +34,7 @@ class TwoParts(BaseModel):
 
     def __init__(self, event_shape, **kwargs):
         super().__init__(event_shape, **kwargs)
+        self.trackers |= means("cross_entropy", "distance")
         self.classifier = keras.layers.Dense(2)
         self.classifier.build((None, *self.event_shape))
         self.center = self.add_weight(shape=self.event_shape, initializer="zeros", name="center")

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfbind import metrics, plots
 from tfbind._validation import check_integer
 
-Logs = dict[str, Any] | None
+Logs = Any  # of Keras, a dict that callbacks add to
 
 
 class ProgressLine(keras.callbacks.Callback):

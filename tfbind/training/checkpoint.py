@@ -65,7 +65,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory = pathlib.Path(directory)
         self.stopping = stopping
         self.interval = interval
-        self.history = []
+        self.history: list[dict[str, Any]] = []
         self.initial_epoch = 0
 
     def restore(self, model: keras.Model) -> int:
@@ -109,7 +109,7 @@ class Checkpoint(keras.callbacks.Callback):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         self.model.save(folder / "model.keras")
-        state = {"history": self.history}
+        state: dict[str, Any] = {"history": self.history}
         if self.stopping is not None:
             state["stopping"] = self.stopping.memory()
             weights = self.stopping.best_weights or self.model.get_weights()

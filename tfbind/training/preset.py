@@ -89,11 +89,13 @@ def _maker(name: str) -> Callable:
 
 def _parameters(maker: Callable) -> dict[str, inspect.Parameter]:
     """Returns the arguments of a maker, with those of the public model that it extends."""
-    if not isinstance(maker, type):
+    if not inspect.isclass(maker):
         return dict(inspect.signature(maker).parameters)
-    found = dict(inspect.signature(maker.__init__).parameters)
-    extends = maker.__base__
-    return {**_parameters(extends), **found} if extends.__name__ in models.__all__ else found
+    found = dict(inspect.signature(inspect.getattr_static(maker, "__init__")).parameters)
+    for extended in maker.__bases__:
+        if extended.__name__ in models.__all__:
+            found = {**_parameters(extended), **found}
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,6 @@ class Source(NamedTuple):
         for array in self.examples:
             if array is not None:
                 digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array))
+                digest.update(np.ascontiguousarray(array).data)
         shape = list(self.examples.image.shape)
         return {"data": "images given by the caller", "shape": shape, "sha256": digest.hexdigest()}

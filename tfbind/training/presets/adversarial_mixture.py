@@ -82,7 +82,7 @@ def _with_labels(
 
 
 # What the game alone makes of a hundred labels: docs/results.md.
-_FEW_LABELS = {
+_FEW_LABELS: dict[str, Any] = {
     "label_weight": 10.0,
     "corruption": Part("RandomAffine", rotation=10.0, scale=0.1, shear=0.1, shift=2.0, seed=0),
 }

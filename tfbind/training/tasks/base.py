@@ -20,12 +20,13 @@ class Examples(NamedTuple):
     """
 
     image: np.ndarray
-    label: np.ndarray | None = None
-    groups: np.ndarray | None = None
+    label: Any = None
+    groups: Any = None
 
     def take(self, rows: Any) -> "Examples":
         """Returns some of the examples, those of an index or a slice."""
-        return Examples(*(None if array is None else array[rows] for array in self))
+        image, *known = self
+        return Examples(image[rows], *(None if each is None else each[rows] for each in known))
 
     def floats(self) -> "Examples":
         """Returns the examples with images as models take them, float32, bytes divided by 255."""
@@ -135,13 +136,13 @@ class Task:
 
 def kinds(base: type[Task] = Task) -> dict[str, type[Task]]:
     """Returns all tasks by the names of their classes, those made elsewhere among them."""
-    found = {}
+    found: dict[str, type[Task]] = {}
     for kind in base.__subclasses__():
         found |= {kind.__name__: kind, **kinds(kind)}
     return found
 
 
-def truth(array: np.ndarray | None, what: str) -> np.ndarray:
+def truth(array: Any, what: str) -> np.ndarray:
     """Returns `array`; raises if it is None, since there is nothing to compare with then."""
     if array is None:
         raise ValueError(f"`labels` must be {what} to score with. Received: labels=None.")

@@ -94,8 +94,8 @@ class UnseenClasses(Task):
         images, labels, _ = examples.take(examples.label < self.num_seen)
         grid, dims = decoded_grid(model, images, labels)
         return {
-            "classes.png": plots.classes_figure(decoded, names, self.num_seen),
-            "manifold.png": plots.manifold_figure(grid, names, model.latent_range, dims),
+            "classes.png": plots.classes_figure(decoded, names.tolist(), self.num_seen),
+            "manifold.png": plots.manifold_figure(grid, names.tolist(), model.latent_range, dims),
         }
 
     def _decode(self, model: UntappedVAE, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
