@@ -49,7 +49,7 @@ def _reading_images(command):
 @click.group(cls=_console.Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tfbind")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-def main(debug):
+def main(debug: bool) -> None:
     """Find the parts of unlabelled data, and ship the models that do.
 
     A first look, from data to a served answer: tfbind quickstart
@@ -58,7 +58,7 @@ def main(debug):
 
 @main.command("list")
 @_as_json
-def list_presets(as_json):
+def list_presets(as_json: bool) -> None:
     """List the presets, the settings of published results."""
     _console.load_tensorflow()
     from tfbind.training import presets
@@ -91,7 +91,14 @@ def _listed(preset):
 @click.option("--seed", type=int, help="Shorthand for --set seed=SEED.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @_as_json
-def train(preset, run, data_dir, seed, changes, as_json):
+def train(
+    preset: str,
+    run: pathlib.Path | None,
+    data_dir: str | None,
+    seed: int | None,
+    changes: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Train PRESET into a run folder.
 
     A training that was interrupted there goes on to the weights it would have had.
@@ -100,15 +107,15 @@ def train(preset, run, data_dir, seed, changes, as_json):
     from tfbind import plots, training
 
     changes = changes if seed is None else (*changes, f"seed={seed}")
-    preset = _console.with_changes(training.presets.get(preset), changes)
-    run = training.Run(run or pathlib.Path("runs") / preset.name)
+    chosen = _console.with_changes(training.presets.get(preset), changes)
+    folder = training.Run(run or pathlib.Path("runs") / chosen.name)
     with _console.progress():
-        training.train(preset, run, data_dir)
-        figures = training.figures(run, data_dir)
+        training.train(chosen, folder, data_dir)
+        figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
-        plots.save(figure, run.path / name)
-    result = {"run": str(run.path), "preset": preset.name, **run.metrics}
-    _console.show(result, as_json, _told(run, figures))
+        plots.save(figure, folder.path / name)
+    result = {"run": str(folder.path), "preset": chosen.name, **folder.metrics}
+    _console.show(result, as_json, _told(folder, figures))
 
 
 def _told(run, figures):
@@ -133,15 +140,31 @@ def _told(run, figures):
 @_regrouping
 @_data_dir
 @_as_json
-def evaluate(run, starts, split, num_groups, iterations, data_dir, as_json):
+def evaluate(
+    run: pathlib.Path,
+    starts: int,
+    split: str | None,
+    num_groups: int | None,
+    iterations: int | None,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Score a run on its test data, beside the paper."""
     _console.load_tensorflow()
     from tfbind import training
 
-    run, changes = training.Run(run), {"num_groups": num_groups, "num_iterations": iterations}
+    folder = training.Run(run)
     with _console.progress():
-        scores = training.evaluate(run, data_dir, starts, verbose=1, split=split, **changes)
-    preset = run.preset
+        scores = training.evaluate(
+            folder,
+            data_dir,
+            starts,
+            verbose=1,
+            split=split,
+            num_groups=num_groups,
+            num_iterations=iterations,
+        )
+    preset = folder.preset
     paper = {preset.task.METRIC: preset.paper.score}
     rows = [
         (name, _said(name, value), _said(name, paper.get(name))) for name, value in scores.items()
@@ -158,7 +181,17 @@ def evaluate(run, starts, split, num_groups, iterations, data_dir, as_json):
 @_reading_images
 @_data_dir
 @_as_json
-def group(run, images, out, num_groups, iterations, threshold, invert, data_dir, as_json):
+def group(
+    run: pathlib.Path,
+    images: tuple[pathlib.Path, ...],
+    out: pathlib.Path,
+    num_groups: int | None,
+    iterations: int | None,
+    threshold: float | None,
+    invert: bool,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Find the groups in IMAGES.
 
     They are pictures of the run's height and width, or .npy arrays [H, W] or [n, H, W] with
@@ -169,10 +202,10 @@ def group(run, images, out, num_groups, iterations, threshold, invert, data_dir,
     _console.load_tensorflow()
     from tfbind import _image_files, training
 
-    run = training.Run(run)
-    model = run.load(data_dir, num_groups=num_groups, num_iterations=iterations)
-    _console.check_output(run, model, "assignments", _GROUPS)
-    threshold = threshold if run.preset.task.binary_images else None
+    folder = training.Run(run)
+    model = folder.load(data_dir, num_groups=num_groups, num_iterations=iterations)
+    _console.check_output(folder, model, "assignments", _GROUPS)
+    threshold = threshold if folder.preset.task.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
     outputs = _predict(model, arrays)
     out.mkdir(parents=True, exist_ok=True)
@@ -199,7 +232,14 @@ def group(run, images, out, num_groups, iterations, threshold, invert, data_dir,
 @click.option("--out", type=_PATH, help="CSV file to write the labels to.")
 @_reading_images
 @_as_json
-def cluster(run, images, out, threshold, invert, as_json):
+def cluster(
+    run: pathlib.Path,
+    images: tuple[pathlib.Path, ...],
+    out: pathlib.Path | None,
+    threshold: float | None,
+    invert: bool,
+    as_json: bool,
+) -> None:
     """Find the class of each of IMAGES.
 
     They are pictures or .npy arrays, as for `tfbind group`. Labels are the numbers of the classes,
@@ -208,10 +248,10 @@ def cluster(run, images, out, threshold, invert, as_json):
     _console.load_tensorflow()
     from tfbind import _image_files, training
 
-    run = training.Run(run)
-    model = run.load()
-    _console.check_output(run, model, "probabilities", "gives an image one of several classes")
-    threshold = threshold if run.preset.task.binary_images else None
+    folder = training.Run(run)
+    model = folder.load()
+    _console.check_output(folder, model, "probabilities", "gives an image one of several classes")
+    threshold = threshold if folder.preset.task.binary_images else None
     names, arrays = _image_files.read(images, model, threshold, invert)
     probabilities = _predict(model, arrays)["probabilities"]
     result: list[dict] = [
@@ -232,7 +272,16 @@ def cluster(run, images, out, threshold, invert, as_json):
 @_reading_images
 @_data_dir
 @_as_json
-def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
+def select(
+    run: pathlib.Path,
+    images: tuple[pathlib.Path, ...],
+    max_groups: int,
+    out: pathlib.Path | None,
+    threshold: float | None,
+    invert: bool,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Pick the number of groups that explains IMAGES best.
 
     Without IMAGES it takes the run's test images. It plots the log-likelihood of each number.
@@ -240,17 +289,17 @@ def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
     _console.load_tensorflow()
     from tfbind import _image_files, plots, training
 
-    run = training.Run(run)
-    model = run.load()
-    _console.check_output(run, model, "assignments", _GROUPS)
-    threshold = threshold if run.preset.task.binary_images else None
+    folder = training.Run(run)
+    model = folder.load()
+    _console.check_output(folder, model, "assignments", _GROUPS)
+    threshold = threshold if folder.preset.task.binary_images else None
     with _console.progress():
         if images:
             _, arrays = _image_files.read(images, model, threshold, invert)
         else:
-            arrays = run.source(data_dir).test().image
+            arrays = folder.source(data_dir).test().image
         selection = training.select_num_groups(model, arrays, range(2, max_groups + 1), verbose=1)
-    out = out or run.path / "num_groups.png"
+    out = out or folder.path / "num_groups.png"
     plots.save(plots.num_groups_figure(selection), out)
     rows = [
         (str(k), f"{value:.2f}", "best" if k == selection.best else "")
@@ -280,7 +329,13 @@ def select(run, images, max_groups, out, threshold, invert, data_dir, as_json):
     help="Smaller weights in the TFLite file.",
 )
 @_as_json
-def export(run, out, form, quantize, as_json):
+def export(
+    run: pathlib.Path,
+    out: pathlib.Path | None,
+    form: str,
+    quantize: str,
+    as_json: bool,
+) -> None:
     """Write a run's model for servers and devices.
 
     Servers take the SavedModel, a new version each time; devices take the TFLite file.
@@ -289,9 +344,9 @@ def export(run, out, form, quantize, as_json):
     from tfbind import export as exporting
     from tfbind import training
 
-    run = training.Run(run)
-    model, name = run.load(), run.preset.name
-    out = out or run.path / "export"
+    folder = training.Run(run)
+    model, name = folder.load(), folder.preset.name
+    out = out or folder.path / "export"
     result, lines = {}, []
     if form != "tflite":
         with _console.working("Writing the SavedModel"):
@@ -314,7 +369,7 @@ def export(run, out, form, quantize, as_json):
 @main.command()
 @_artifact
 @_as_json
-def check(artifact, as_json):
+def check(artifact: pathlib.Path, as_json: bool) -> None:
     """Run a SavedModel or TFLite file and check its answers."""
     _console.load_tensorflow()
     from tfbind import export as exporting
@@ -334,7 +389,7 @@ def check(artifact, as_json):
 @click.option("--port", default=8500, show_default=True, help="Port for gRPC.")
 @click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
 @click.option("--name", help="Name of the model.  [default: the folder's]")
-def serve(artifact, port, rest_port, name):
+def serve(artifact: pathlib.Path, port: int, rest_port: int, name: str | None) -> None:
     """Serve a folder of SavedModel versions until Ctrl-C.
 
     It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
@@ -353,7 +408,14 @@ def serve(artifact, port, rest_port, name):
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @_data_dir
 @_as_json
-def search(preset, trials, out, seed, data_dir, as_json):
+def search(
+    preset: str,
+    trials: int,
+    out: pathlib.Path | None,
+    seed: int,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Search better settings for PRESET at random.
 
     The ranges are the paper's. A search that was interrupted goes on where it was.
@@ -380,7 +442,7 @@ def search(preset, trials, out, seed, data_dir, as_json):
 @main.command()
 @click.option("--out", type=_PATH, default="runs/quickstart", show_default=True, help="Run folder.")
 @_data_dir
-def quickstart(out, data_dir):
+def quickstart(out: pathlib.Path, data_dir: str | None) -> None:
     """Go from data to a served answer in minutes."""
     _console.load_tensorflow()
     from tfbind import quickstart as steps

@@ -149,7 +149,7 @@ def test_small_tagger_presets_can_be_built(name):
     preset = presets.get(name)
     model = preset.build(SHAPES[preset.task.dataset])
     assert model.compiled
-    assert (model.ladder.units, model.inference_iterations) == settings(
+    assert (model.step.ladder.units, model.inference_iterations) == settings(
         preset, "units", "inference_iterations"
     )
 

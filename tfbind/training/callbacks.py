@@ -71,7 +71,7 @@ class IterationScores(keras.callbacks.Callback):
         seed: Integer seed of the starting assignments.
     """
 
-    def __init__(self, images: np.ndarray, groups: np.ndarray, seed: int):
+    def __init__(self, images: np.ndarray, groups: np.ndarray, seed: int) -> None:
         super().__init__()
         self.images, self.groups, self.seed = images, groups, seed
 
@@ -103,7 +103,7 @@ class ClusteringErrors(keras.callbacks.Callback):
         labels: Integer `[n]`, which the training does not see.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         super().__init__()
         self.images, self.labels = images, labels
 
@@ -130,7 +130,7 @@ class ClassificationErrors(keras.callbacks.Callback):
         labels: Integer `[n]`, which the training does not see.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         super().__init__()
         self.images, self.labels = images, labels
 
@@ -153,7 +153,7 @@ class CollapseWarning(keras.callbacks.Callback):
 
     _WON = 0.95  # of the discriminator's accuracy, on both sides
 
-    def __init__(self, patience: int = 5):
+    def __init__(self, patience: int = 5) -> None:
         super().__init__()
         self.patience = check_integer("patience", patience, 1)
 
@@ -198,7 +198,7 @@ class GroupPictures(keras.callbacks.Callback):
 
     def __init__(
         self, directory: str | os.PathLike, images: np.ndarray, groups: np.ndarray | None = None
-    ):
+    ) -> None:
         if importlib.util.find_spec("tensorboard") is None:
             raise ValueError(
                 "`GroupPictures` needs TensorBoard, which is not installed; "

@@ -60,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         directory: str | os.PathLike,
         stopping: ResumableEarlyStopping | None,
         interval: float = 20.0,
-    ):
+    ) -> None:
         super().__init__()
         self.directory = pathlib.Path(directory)
         self.stopping = stopping

@@ -39,7 +39,7 @@ class Run:
     False
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = pathlib.Path(path)
 
     def __fspath__(self) -> str:

@@ -44,7 +44,7 @@ class Part:
     name: str
     settings: Mapping[str, Any]
 
-    def __init__(self, name: str, /, **settings: Any):
+    def __init__(self, name: str, /, **settings: Any) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "settings", types.MappingProxyType(settings))
 
@@ -115,7 +115,7 @@ class Optimizer:
     schedule: str = "constant"
     decay_start: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_number("learning_rate", self.learning_rate, 0, open_low=True)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_number("decay_start", self.decay_start, 0, 1)
@@ -190,7 +190,7 @@ class Preset:
     initial_run: str | None = None
     paper: Paper
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs"):
             check_integer(name, getattr(self, name), 1)
         if self.patience is not None:

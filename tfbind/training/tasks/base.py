@@ -74,7 +74,7 @@ class Task:
     watched_split: str | None = None
     binary_images: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("dataset", self.dataset, data.NAMES)
 
     def load(self, split: str, data_dir: str | None = None, dtype: str = "float32") -> Examples:

@@ -32,7 +32,7 @@ class FewLabels(Task):
     num_labels: int | None
     num_classes: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("num_classes", self.num_classes, 2)
         if self.num_labels is not None:

@@ -38,7 +38,7 @@ class Grouping(Task):
     validation: float = 0.0
     fixed_batches: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_number("validation", self.validation, 0, 0.99)
 

@@ -37,7 +37,7 @@ class UnseenClasses(Task):
     num_seen: int = 5
     num_unlabeled: int = 20_000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("num_seen", "num_unlabeled"):
             check_integer(name, getattr(self, name), 1)
