@@ -88,11 +88,12 @@ def progress() -> contextlib.AbstractContextManager:
 
 def with_changes(preset: "training.Preset", changes: Iterable[str]) -> "training.Preset":
     """Returns a preset with settings changed by texts such as "noise=0.3" or "units=500,250"."""
+    values = {}
     for change in changes:
         name, _, text = change.partition("=")
         setting = preset.setting(name)
-        preset = preset.changed(**{setting.path: read_value(name, text, setting.kinds)})
-    return preset
+        values[setting.path] = read_value(name, text, setting.kinds)
+    return preset.changed(**values)
 
 
 def read_value(name: str, text: str, kinds: tuple[type, ...]) -> Any:

@@ -206,6 +206,14 @@ def test_names_that_several_settings_share_are_refused():
     assert doubled.changed(**{"ladder.noise": 0.5}).setting("ladder.noise").value == 0.5
 
 
+def test_changes_that_only_fit_together():
+    task = presets.get("untapped-tiny").changed(num_classes=4, num_seen=2).task
+    assert (task.num_classes, task.num_seen) == (4, 2)
+    part = Part("ReconstructionClustering", num_groups=2, autoencoder=Part("DenoisingAutoencoder"))
+    changed = PRESET.changed(model=part, num_groups=3)
+    assert changed.model == Part(part.name, **{**part.settings, "num_groups": 3})
+
+
 def test_changes_leave_the_rest_alone():
     changed = PRESET.changed(probability=0.5, learning_rate=1.0, name="other", validation=0.2)
     assert changed.setting("probability").value == 0.5

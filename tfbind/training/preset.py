@@ -250,11 +250,10 @@ class Preset:
         >>> preset.model.settings["autoencoder"].settings["hidden_units"]
         100
         """
-        preset = self
-        for name, value in changes.items():
-            path = name if name in vars(self) else self.setting(name).path
-            preset = _replaced(preset, path.split("."), value)
-        return preset
+        paths = {name: name if name in vars(self) else self.setting(name).path for name in changes}
+        return _replaced(
+            self, {tuple(paths[name].split(".")): value for name, value in changes.items()}
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` takes, of types that JSON has."""
@@ -313,13 +312,17 @@ def _is_union(kind: Any) -> bool:
     return isinstance(kind, types.UnionType)
 
 
-def _replaced(thing: Any, path: list[str], value: Any) -> Any:
-    head, *rest = path
+def _replaced(thing: Any, changes: dict[tuple[str, ...], Any]) -> Any:
+    """Returns `thing` with new values at paths, all at once, since some only fit together."""
+    held = thing.settings if isinstance(thing, Part) else vars(thing)
+    new = {}
+    for head in dict.fromkeys(path[0] for path in changes):
+        inner = {path[1:]: x for path, x in changes.items() if path[0] == head and path[1:]}
+        value = changes.get((head,), held[head])
+        new[head] = _replaced(value, inner) if inner else value
     if isinstance(thing, Part):
-        new = _replaced(thing.settings[head], rest, value) if rest else value
-        return Part(thing.name, **{**thing.settings, head: new})
-    new = _replaced(getattr(thing, head), rest, value) if rest else value
-    return dataclasses.replace(thing, **{head: new})
+        return Part(thing.name, **{**held, **new})
+    return dataclasses.replace(thing, **new)
 
 
 def _encoded(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfbind._validation import check_integer
+from tfbind._validation import check_array, check_integer
 from tfbind.models import ReconstructionClustering, Tagger
 
 _BATCH = 250
@@ -64,7 +64,7 @@ def _regrouped_tagger(model, settings, calibration_images):
     changed = Tagger.from_config(settings)
     for new, old in zip(changed.trainable_variables, model.trainable_variables, strict=True):
         new.assign(old)
-    if changed.normalization == "batch":
+    if changed.needs_calibration:
         if calibration_images is None:
             raise ValueError(
                 "`calibration_images` must be images for a batch-normalised `Tagger`, whose "
@@ -107,7 +107,7 @@ def select_num_groups(
     candidates = tuple(check_integer("candidates", k, 2) for k in candidates)
     if not candidates:
         raise ValueError("`candidates` must hold at least one number of groups. Received: none.")
-    images = model.check_inputs(images)
+    images = check_array("images", images, model.event_shape, *model.value_range)
     bar = keras.utils.Progbar(len(candidates), unit_name="K", verbose=verbose)
     bar.update(0)
     log_likelihoods = []
