@@ -229,6 +229,11 @@ class TaggerStep(keras.layers.Layer):
         for standardization in self.standardizations.values():
             standardization.reset()
 
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> TaggerState:
+        batch, pixels, channels = input_shape
+        means = (batch, None, pixels, channels)  # any number of groups
+        return TaggerState(means, means, means[:3], (batch, None, self.ladder.units[-1]))
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
