@@ -124,10 +124,10 @@ def _layers(model):
 
     Nothing else of the step is a matrix product.
     """
-    ladder = model.ladder
-    chain = [model.hidden_kernel, *ladder.encoder_kernels.values()]
+    step, ladder = model.step, model.step.ladder
+    chain = [step.hidden_kernel, *ladder.encoder_kernels.values()]
     chain += [ladder.decoder_kernels[layer] for layer in sorted(ladder.decoder_kernels)[::-1]]
-    heads = [model.mean_kernel, model.assignment_kernel]
+    heads = [step.mean_kernel, step.assignment_kernel]
     return [tuple(w.shape) for w in chain], [tuple(w.shape) for w in heads]
 
 
@@ -222,7 +222,8 @@ def _latency_rows(units, rounds, num_calls):
     """
     model = _preset("tagger-shapes-cpu", units).build(_EVENT_SHAPE)
     random = np.random.default_rng(0)
-    for weight in model.ladder.combinators.values():  # else all groups are the same at the start
+    combinators = model.step.ladder.combinators
+    for weight in combinators.values():  # else all groups are the same at the start
         weight.assign(weight + 0.1 * random.standard_normal(weight.shape))
     images = _images(num_calls)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,10 @@ DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "conformance.m
 _HEAD = """\
 # What Keras users rely on, model by model
 
-Written by the tests: `WRITE_CONFORMANCE=1 .venv/bin/python -m pytest tests/conformance/test_contract.py`.
+Written by the tests:
+
+    WRITE_CONFORMANCE=1 .venv/bin/python -m pytest tests/conformance/test_contract.py
+
 "yes": it does what Keras' own models do; "refused": one sentence says that it cannot; "-": the
 model has nothing of the kind, such as labels or networks of the user's own.
 

@@ -42,6 +42,8 @@ class Entry:
         evaluate_keys: What `evaluate` returns.
         num_weights: Number of scalars in the weights, for the first event shape.
         repeats_without_xla: Whether two trainings agree to the bit without XLA too; see `seeds`.
+        make_with: Event shape, layer -> such a model with a network of the user's own that the
+            layer is in, between 8 units and the output; None if it takes no networks.
     """
 
     model: type
@@ -59,6 +61,7 @@ class Entry:
     fit_keys: frozenset = frozenset({"loss"})
     loss_falls: bool = True
     variant: str = ""
+    make_with: Callable | None = None
 
     @property
     def name(self):
@@ -69,6 +72,17 @@ class Entry:
 def missing(names, entries):
     """Returns the names of the models that no entry is about."""
     return sorted(set(names) - {entry.model.__name__ for entry in entries})
+
+
+def first_entries():
+    """Returns one entry a model, the first that is in the registry."""
+    return list({entry.model: entry for entry in reversed(REGISTRY)}.values())[::-1]
+
+
+def _network(event_shape, layer, *outputs):
+    """Returns a network of the user's own with a given layer in it."""
+    first = [keras.layers.Input(event_shape), keras.layers.Flatten(), keras.layers.Dense(8)]
+    return keras.Sequential([*first, layer, *map(keras.layers.Dense, outputs)])
 
 
 def _images(event_shape, num_rows, seed=0):
@@ -116,6 +130,12 @@ def _autoencoder(event_shape):
         activation="tanh",
         corruption=layers.SaltAndPepperNoise(0.2),
     )
+
+
+def _autoencoder_with(event_shape, layer):
+    encoder = _network(event_shape, layer)
+    corruption = layers.SaltAndPepperNoise(0.2)
+    return models.DenoisingAutoencoder(event_shape, encoder=encoder, corruption=corruption)
 
 
 def _compile_with_adam(model, jit_compile):
@@ -208,6 +228,14 @@ def _untapped_entry(variant, event_shapes=_EVENT_SHAPES, repeats_without_xla=Tru
         evaluate_keys={"loss", "accuracy", *_UNTAPPED_TERMS},
         num_weights=(65 * 6 + 7 * 2) + (67 * 5 + 6 * 4) + (5 * 7 + 8 * 64),
         repeats_without_xla=repeats_without_xla,
+        make_with=lambda event_shape, layer: UntappedVAE(
+            event_shape,
+            num_classes=2,
+            classifier=_network(event_shape, layer, 2),
+            encoder_units=(5,),
+            decoder_units=(7,),
+            **settings,
+        ),
     )
 
 
@@ -226,6 +254,14 @@ def _adversarial_entry(model, options=dict, **settings):
         inputs=_images,
         output_keys={"probabilities", "latent", "reconstruction"},
         loss_falls=False,
+        make_with=lambda event_shape, layer: model(
+            event_shape,
+            2,
+            3,
+            hidden_units=(5,),
+            class_encoder=_network(event_shape, layer, 4),
+            **options(),
+        ),
         # encoders of y and z, decoder, discriminator, and means; four numbers a normalised unit
         num_weights=(64 * 5 + 20 + 6 * 4)
         + (66 * 5 + 20 + 6 * 6)
@@ -266,7 +302,9 @@ REGISTRY = (
         evaluate_arguments=lambda *size: {"x": _images(*size)},
         stream=_stream,
         output_keys={"code", "reconstruction"},
-        evaluate_keys={"loss"},
+        fit_keys={"loss", "denoising_loss"},
+        evaluate_keys={"loss", "denoising_loss"},
+        make_with=_autoencoder_with,
         num_weights=(64 * 12 + 12) + (12 * 64 + 64),
     ),
     Entry(
@@ -281,7 +319,11 @@ REGISTRY = (
         evaluate_arguments=lambda *size: {"x": _images(*size), "y": _groups(*size)},
         stream=_stream,
         output_keys={"assignments", "reconstructions", "log_likelihood", "confidence"},
-        evaluate_keys={"loss", "ami", "ari", "confidence", "log_likelihood"},
+        fit_keys={"loss", "denoising_loss"},
+        evaluate_keys={"loss", "denoising_loss", "ami", "ari", "confidence", "log_likelihood"},
+        make_with=lambda event_shape, layer: models.ReconstructionClustering(
+            _autoencoder_with(event_shape, layer), num_groups=3, num_iterations=3
+        ),
         num_weights=(64 * 12 + 12) + (12 * 64 + 64),
     ),
     Entry(
@@ -297,7 +339,7 @@ REGISTRY = (
         stream=_semi_supervised_stream,
         output_keys={"probabilities", "latent"},
         fit_keys={"loss", "accuracy", "classification_cost", "denoising_cost"},
-        evaluate_keys={"loss", "accuracy"},
+        evaluate_keys={"loss", "accuracy", "classification_cost"},
         # kernels both ways, biases, combinators, the gain, and the statistics of every layer
         num_weights=2 * (64 * 12 + 12 * 8 + 8 * 2)
         + (12 + 8 + 2)

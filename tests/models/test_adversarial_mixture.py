@@ -239,6 +239,52 @@ def test_encoders_learn_from_inferred_triples_and_the_decoder_from_generated_one
     assert reached == [[True, True, False, False], [False, False, True, True]]
 
 
+def changes(policy, jit_compile):
+    """Returns by how much a step of SGD changes the weights of each network."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(1)
+        model = compiled(make(), run_eagerly=False, jit_compile=jit_compile)
+        before = [weight.numpy() for weight in model.trainable_weights]
+        model.train_on_batch(IMAGES)
+        return [w.numpy() - old for w, old in zip(model.trainable_weights, before, strict=True)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_trains_alike(policy, jit_compile):
+    """The penalty's tape inside the other one too, where the loss is scaled."""
+    expected, found = changes("float32", jit_compile), changes(policy, jit_compile)
+    for one, other in zip(found, expected, strict=True):
+        atol = 0.05 * np.abs(other).max() + 1e-5
+        np.testing.assert_allclose(one, other, atol=atol)
+
+
+def first_dense(part):
+    return next(layer for layer in part.layers if isinstance(layer, keras.layers.Dense))
+
+
+def test_losses_that_layers_add_count_once():
+    """In what is logged; both players have them in their gradients."""
+    plain, regular = _same_start(), _same_start()
+    kernels, logged = [], []
+    for name in ("discriminator", "decoder"):
+        layer = first_dense(getattr(regular, name))
+        layer.kernel.regularizer = keras.regularizers.L2(3.0)
+        kernels.append(layer.kernel.numpy())
+    for model in (plain, regular):
+        logged.append(compiled(model).train_on_batch(IMAGES, return_dict=True)["loss"])
+    added = 3.0 * sum((kernel**2).sum() for kernel in kernels)
+    assert logged[1] - logged[0] == pytest.approx(added, rel=1e-4)
+    for name, kernel, rate in zip(("discriminator", "decoder"), kernels, (0.2, 0.1), strict=True):
+        one, other = (
+            first_dense(getattr(model, name)).kernel.numpy() for model in (plain, regular)
+        )
+        np.testing.assert_allclose(other - one, -rate * 6.0 * kernel, atol=1e-5)
+
+
 # Inference.
 
 

@@ -215,6 +215,19 @@ def test_mixed_precision_multiplies_in_bfloat16_alone(everywhere, normalization,
     assert 1e-6 < error.mean() < 0.05
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_mixed_precision_trains_alike(likelihood, policy, test_seed):
+    losses, x = {}, images(32, seed=test_seed)
+    for dtype in ("float32", policy):
+        keras.utils.set_random_seed(test_seed)
+        model = make(likelihood=likelihood, normalization="layer", dtype=dtype)
+        model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+        losses[dtype] = [model.train_on_batch(x, return_dict=True)["loss"] for _ in range(5)]
+    assert losses["float32"][-1] < losses["float32"][0]
+    np.testing.assert_allclose(losses[policy], losses["float32"], rtol=0.05)
+
+
 class Trained:
     """A batch-normalised Tagger with classes, trained on half as many iterations as it infers."""
 
@@ -247,6 +260,15 @@ def statistics(model):
 def test_fit(trained):
     assert set(trained.history) == {"loss", *COSTS[:4]}
     assert trained.history["loss"][-1] < trained.history["loss"][0]
+
+
+def test_fit_calibrates_once_from_the_unlabelled_images(trained, tmp_path):
+    again = keras.saving.load_model(save(trained.model, tmp_path))
+    again.calibrate(trained.images)
+    for one, other in zip(statistics(trained.model), statistics(again), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    counts = [layer.count.numpy() for layer in trained.model.step.standardizations.values()]
+    np.testing.assert_array_equal(counts, np.ones((3, 4)))  # one batch, in every iteration
 
 
 def test_evaluate_with_labels(trained):

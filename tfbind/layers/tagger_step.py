@@ -98,9 +98,9 @@ class TaggerStep(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        pixels, elements = input_shape[1], input_shape[1] * input_shape[2]
-        hidden = self.ladder.units[0]
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        _, pixels, channels = input_shape
+        elements, hidden = pixels * channels, self.ladder.units[0]
         self.hidden_kernel = self._kernel("hidden", 2 * elements + 2 * pixels, hidden)  # W_h
         self.hidden_bias = self._weight("hidden_bias", (hidden,), "zeros")
         self.ladder.build((None, hidden))
@@ -228,6 +228,11 @@ class TaggerStep(keras.layers.Layer):
         self.ladder.reset_statistics()
         for standardization in self.standardizations.values():
             standardization.reset()
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> TaggerState:
+        batch, pixels, channels = input_shape
+        means = (batch, None, pixels, channels)  # any number of groups
+        return TaggerState(means, means, means[:3], (batch, None, self.ladder.units[-1]))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from tfbind.distributions import (
 from tfbind.models._base import BaseModel
 from tfbind.models._batch import Field, check_values, images_of
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
+from tfbind.models._parts import run
 
 
 class ClassVAE(BaseModel):
@@ -79,11 +80,11 @@ class ClassVAE(BaseModel):
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the logits of q(y|x), float32 `[B, k]`."""
-        return tf.cast(self.classifier(images), tf.float32)
+        return tf.cast(run(self.classifier, images), tf.float32)
 
     def posterior(self, images: tf.Tensor, labels: tf.Tensor) -> tfp.distributions.Distribution:
         """Returns q(z|x, y), a TFP distribution over the box."""
-        parameters = self.encoder([tf.convert_to_tensor(images), labels])
+        parameters = run(self.encoder, [tf.convert_to_tensor(images), labels])
         loc, untransformed = tf.split(tf.cast(parameters, tf.float32), 2, axis=-1)
         return logit_normal(loc, tf.math.softplus(untransformed), *self.latent_range)
 
@@ -92,7 +93,7 @@ class ClassVAE(BaseModel):
         return self.observation.distribution(self._decoded(labels, latent))
 
     def _decoded(self, labels: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self.decoder([labels, latent]), tf.float32)
+        return tf.cast(run(self.decoder, [labels, latent]), tf.float32)
 
     def explain(
         self, images: tf.Tensor, labels: tf.Tensor, noise: tf.Tensor

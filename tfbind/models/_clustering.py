@@ -31,7 +31,7 @@ class ClusteringModel(BaseModel):
             equal ones.
     """
 
-    scored_by = ("label",)
+    scored_by: tuple[str, ...] = ("label",)
 
     def __init__(
         self,

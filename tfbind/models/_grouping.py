@@ -33,7 +33,7 @@ class GroupingModel(BaseModel):
     """
 
     ITERATIONS = "num_iterations"
-    scored_by = ("groups",)
+    scored_by: tuple[str, ...] = ("groups",)
 
     def __init__(
         self, event_shape: Sequence[int], num_groups: int, seed: int | None, **kwargs: Any

@@ -12,7 +12,7 @@ from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.models._base import BaseModel, means
 from tfbind.models._batch import images_of
 from tfbind.models._endpoints import Endpoint, image_spec
-from tfbind.models._parts import check_corruption, restore_parts, saved_parts
+from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 
 # kappa ** 2 / 6 for the paper's Uniform(-kappa, kappa) / sqrt(fan_in + fan_out) initialisation,
 # which is how `VarianceScaling(mode="fan_avg")` counts.
@@ -137,11 +137,11 @@ class DenoisingAutoencoder(BaseModel):
 
     def encode(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the code of float32 images `[B, *event_shape]`."""
-        return self.encoder(images)
+        return run(self.encoder, images)
 
     def decode(self, code: tf.Tensor) -> tf.Tensor:
         """Returns the parameters of p(image | code), float32 `[B, *event_shape]`."""
-        return tf.cast(self.decoder(code), tf.float32)
+        return tf.cast(run(self.decoder, code), tf.float32)
 
     def likelihood_of(self, code: tf.Tensor) -> tfp.distributions.Distribution:
         """Returns p(image | code), a TFP distribution over elements `[B, *event_shape]`."""

@@ -141,12 +141,12 @@ class Tagger(CalibratedModel, GroupingModel):
             num_passes=self.inference_iterations,
             dtype=self.dtype_policy,
         )
+        self.needs_calibration = self.step.normalization == "batch"
         self.num_classes = _check_num_classes(num_classes, self.step.ladder.units)
-        self.build()
+        self._make_parts()
+        self.built = True  # the step is
 
-    def build(self, input_shape: Any = None) -> None:
-        if self.built:
-            return
+    def _make_parts(self):
         binary, noise = self.step.binary, self.step.noise
         self.value_range = (0.0, 1.0) if binary else (None, None)
         self.corruption = (BitFlipNoise if binary else AdditiveGaussianNoise)(noise, seed=self.seed)
@@ -158,15 +158,13 @@ class Tagger(CalibratedModel, GroupingModel):
         if self.num_classes is not None:
             self.learns_from = "label"
             self.trackers |= means("classification_cost", "error")
+
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
     def _draw_start(self, random: np.random.Generator, shape: tuple) -> np.ndarray:
         noise = np.exp(random.standard_normal(shape))
         return noise / noise.sum(axis=1, keepdims=True)
-
-    @property
-    def needs_calibration(self) -> bool:
-        return self.step.normalization == "batch"
 
     @property
     def term_weights(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from tfbind.layers import mlp
 from tfbind.models._base import means
 from tfbind.models._batch import Field, require_keys, semi_supervised_fields
 from tfbind.models._class_vae import ClassVAE
-from tfbind.models._parts import check_corruption, restore_parts, saved_parts
+from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -255,7 +255,7 @@ class UntappedVAE(ClassVAE):
                 labels = batch["unfeatured_label"]
                 terms["reverse_bound"] = self._reverse_term(labels, logits, reverse_seed)
         if training:  # the accuracy is that of clean images, as in `evaluate`
-            probabilities = self.classifier(batch["image"], training=False)
+            probabilities = run(self.classifier, batch["image"], training=False)
             terms |= self.scores(batch, {"probabilities": probabilities})
         return terms
 
