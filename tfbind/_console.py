@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -140,6 +140,55 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def regrouping(command: Callable) -> Callable:
+    """Adds the options of verbs that may use a model otherwise than it was trained."""
+    for option in (
+        click.option("--iterations", type=int, help="Iterations.  [default: the run's]"),
+        click.option("--num-groups", type=int, help="Groups to find.  [default: the run's]"),
+    ):
+        command = option(command)
+    return command
+
+
+def reading_images(command: Callable) -> Callable:
+    """Adds the options of verbs that read the user's own images."""
+    for option in (
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1),
+            default=0.5,
+            show_default=True,
+            help="Brightness above which a pixel of a picture is set, for binary models.",
+        ),
+        click.option("--invert", is_flag=True, help="Objects are dark, on a light ground."),
+    ):
+        command = option(command)
+    return command
+
+
+def score(metric: str, value: float | None) -> str:
+    """Returns a score with its name, or a dash."""
+    if value is None:
+        return "-"
+    return f"{metric} {said(metric, value)}" if _is_error(metric) else f"{metric} {value:.3f}"
+
+
+def said(name: str, value: Any) -> str:
+    """Returns a score as people read it: errors in percent."""
+    return f"{100 * value:.3g} %" if value is not None and _is_error(name) else number(value)
+
+
+def _is_error(name):
+    return name == "error" or name.endswith("_error") and not name.endswith("standard_error")
+
+
+def number(value: Any, spec: str = ".4f") -> str:
+    """Returns a number as text, or a dash."""
+    if value is None:
+        return "-"
+    return format(value, spec) if isinstance(value, float) else str(value)
 
 
 def _sentence(error):

@@ -20,32 +20,6 @@ _run = click.argument("run", type=_PATH)
 _artifact = click.argument("artifact", type=_PATH)
 
 
-def _regrouping(command):
-    """Adds the options of verbs that may use a model otherwise than it was trained."""
-    for option in (
-        click.option("--iterations", type=int, help="Iterations.  [default: the run's]"),
-        click.option("--num-groups", type=int, help="Groups to find.  [default: the run's]"),
-    ):
-        command = option(command)
-    return command
-
-
-def _reading_images(command):
-    """Adds the options of verbs that read the user's own images."""
-    for option in (
-        click.option(
-            "--threshold",
-            type=click.FloatRange(0, 1),
-            default=0.5,
-            show_default=True,
-            help="Brightness above which a pixel of a picture is set, for binary models.",
-        ),
-        click.option("--invert", is_flag=True, help="Objects are dark, on a light ground."),
-    ):
-        command = option(command)
-    return command
-
-
 @click.group(cls=_console.Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tfbind")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
@@ -65,7 +39,12 @@ def list_presets(as_json: bool) -> None:
 
     result = [_listed(presets.get(name)) for name in presets.names()]
     rows = [
-        (row["preset"], row["data"], _score(row["metric"], row["paper_score"]), row["summary"])
+        (
+            row["preset"],
+            row["data"],
+            _console.score(row["metric"], row["paper_score"]),
+            row["summary"],
+        )
         for row in result
     ]
     _console.show(result, as_json, _console.table(("preset", "data", "paper", "summary"), rows))
@@ -137,7 +116,7 @@ def _told(run, figures):
 @_run
 @click.option("--starts", default=5, show_default=True, help="Fresh starts to average over.")
 @click.option("--split", help="TFDS split to score on.  [default: the run's]")
-@_regrouping
+@_console.regrouping
 @_data_dir
 @_as_json
 def evaluate(
@@ -167,7 +146,8 @@ def evaluate(
     preset = folder.preset
     paper = {preset.task.METRIC: preset.paper.score}
     rows = [
-        (name, _said(name, value), _said(name, paper.get(name))) for name, value in scores.items()
+        (name, _console.said(name, value), _console.said(name, paper.get(name)))
+        for name, value in scores.items()
     ]
     result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
     _console.show(result, as_json, _console.table(("score", "here", "paper"), rows))
@@ -177,8 +157,8 @@ def evaluate(
 @_run
 @click.argument("images", type=_FILE, nargs=-1, required=True)
 @click.option("--out", type=_PATH, default="groups", show_default=True, help="Folder to write to.")
-@_regrouping
-@_reading_images
+@_console.regrouping
+@_console.reading_images
 @_data_dir
 @_as_json
 def group(
@@ -230,7 +210,7 @@ def group(
 @_run
 @click.argument("images", type=_FILE, nargs=-1, required=True)
 @click.option("--out", type=_PATH, help="CSV file to write the labels to.")
-@_reading_images
+@_console.reading_images
 @_as_json
 def cluster(
     run: pathlib.Path,
@@ -269,7 +249,7 @@ def cluster(
 @click.argument("images", type=_FILE, nargs=-1)
 @click.option("--max-groups", type=int, default=8, show_default=True, help="Largest K to try.")
 @click.option("--out", type=_PATH, help="Plot to write.  [default: RUN/num_groups.png]")
-@_reading_images
+@_console.reading_images
 @_data_dir
 @_as_json
 def select(
@@ -377,7 +357,11 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
     with _console.working("Running it"):
         report = exporting.check_artifact(artifact)
     rows = [
-        (name, ", ".join(map(str, entry["batch_sizes"])), _number(entry["row_difference"], ".1e"))
+        (
+            name,
+            ", ".join(map(str, entry["batch_sizes"])),
+            _console.number(entry["row_difference"], ".1e"),
+        )
         for name, entry in report["endpoints"].items()
     ]
     header = ("endpoint", "batch sizes run", "row difference")
@@ -433,7 +417,7 @@ def search(
         for trial, score in found
     ]
     rows = [
-        (_number(row["ami"]), *(_number(row[name], ".4g") for name in settings))
+        (_console.number(row["ami"]), *(_console.number(row[name], ".4g") for name in settings))
         for row in result[:10]
     ]
     _console.show(result, as_json, _console.table(("ami", *settings), rows))
@@ -453,24 +437,3 @@ def quickstart(out: pathlib.Path, data_dir: str | None) -> None:
 def _predict(model, arrays):
     with _console.progress():
         return model.predict(arrays, batch_size=250, verbose=1 if len(arrays) > 250 else 0)
-
-
-def _score(metric, value):
-    if value is None:
-        return "-"
-    return f"{metric} {_said(metric, value)}" if _is_error(metric) else f"{metric} {value:.3f}"
-
-
-def _said(name, value):
-    """Returns a score as people read it: errors in percent."""
-    return f"{100 * value:.3g} %" if value is not None and _is_error(name) else _number(value)
-
-
-def _is_error(name):
-    return name == "error" or name.endswith("_error") and not name.endswith("standard_error")
-
-
-def _number(value, spec=".4f"):
-    if value is None:
-        return "-"
-    return format(value, spec) if isinstance(value, float) else str(value)
