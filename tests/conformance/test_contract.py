@@ -151,6 +151,7 @@ def test_datasets_are_checked_like_arrays(entry, model):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_dtype_policies_train_alike(entry, policy, make_compiled):
+    x = {key: value[:8] for key, value in arrays_of(entry).items()}
     losses = []
     for name in ("float32", policy):
         keras.config.set_dtype_policy(name)
@@ -158,11 +159,20 @@ def test_dtype_policies_train_alike(entry, policy, make_compiled):
             model = eager(make_compiled(entry))
         finally:
             keras.config.set_dtype_policy("float32")
-        if name == policy and policy == "mixed_float16":
-            assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-        history = model.fit(arrays_of(entry), batch_size=8, epochs=3, shuffle=False, verbose=0)
-        losses.append(history.history["loss"])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05, atol=0.05)
+        scales = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scales == (name == "mixed_float16")
+        losses.append(losses_of_steps(model, x, 3))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03, atol=0.03)
+
+
+def losses_of_steps(model, x, num_steps):
+    """Returns the losses of the first steps; those that are skipped, as too steep, do not count."""
+    losses = []
+    while len(losses) < num_steps:
+        loss = model.train_on_batch(x, return_dict=True)["loss"]
+        if int(model.optimizer.iterations) > len(losses):
+            losses.append(loss)
+    return losses
 
 
 def test_every_optimizer_follows_a_schedule(entry, model):
@@ -176,18 +186,18 @@ def test_every_optimizer_follows_a_schedule(entry, model):
 
 
 def test_averaged_weights_are_put_in_place(entry, make):
-    model = make(entry)
-    average = {"use_ema": True, "ema_momentum": 0.5}
-    model.compile(keras.optimizers.SGD(0.01, **average), run_eagerly=True)
-    start = [v.numpy() for v in model.trainable_variables]
     x = {key: value[:8] for key, value in arrays_of(entry).items()}
-    model.fit(x, batch_size=8, verbose=0)  # one step: half of it counts
-    averaged = [v.numpy() for v in model.trainable_variables]
-    other = make(entry)
-    other.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
-    other.fit(x, batch_size=8, verbose=0)
-    for before, mean, after in zip(start, averaged, other.trainable_variables, strict=True):
-        np.testing.assert_allclose(mean, (before + after.numpy()) / 2, rtol=1e-3, atol=1e-5)
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    model, plain = make(entry), make(entry)
+    model.compile(optimizer, run_eagerly=True)
+    plain.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0)  # of one step each
+    after = []
+    for epoch in range(2):
+        plain.fit(x, batch_size=8, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0)
+        after.append([weight.numpy() for weight in plain.trainable_variables])
+    for found, first, second in zip(model.trainable_variables, *after, strict=True):
+        np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("argument", ["loss", "metrics", "weighted_metrics", "loss_weights"])
