@@ -18,6 +18,8 @@ from tfbind import layers, models
 from tfbind.data import pipelines
 from tfbind.models.untapped_vae import UntappedVAE
 
+from .toy import SoftMeans
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
@@ -75,8 +77,9 @@ def missing(names, entries):
 
 
 def first_entries():
-    """Returns one entry a model, the first that is in the registry."""
-    return list({entry.model: entry for entry in reversed(REGISTRY)}.values())[::-1]
+    """Returns one entry a public model, the first that is in the registry."""
+    public = [entry for entry in REGISTRY if entry.model.__name__ in models.__all__]
+    return list({entry.model: entry for entry in reversed(public)}.values())[::-1]
 
 
 def _network(event_shape, layer, *outputs):
@@ -371,4 +374,21 @@ REGISTRY = (
     ),
     _untapped_entry("relaxed", repeats_without_xla=False),
     _untapped_entry("marginal", _ONE_SHAPE, marginalize=True, reverse="marginal"),
+    Entry(
+        model=SoftMeans,
+        make=SoftMeans,
+        compile=_compile_with_adam,
+        event_shapes=_ONE_SHAPE,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _images(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
+        stream=_stream,
+        output_keys={"probabilities"},
+        fit_keys={"loss", "distance", "marginal_entropy", "used_clusters"},
+        evaluate_keys={
+            *("loss", "distance", "marginal_entropy", "used_clusters"),
+            *("accuracy", "majority_accuracy"),
+        },
+        num_weights=3 * 64,
+    ),
 )

@@ -10,6 +10,7 @@ from tfbind import metrics
 from tfbind._validation import check_integer
 from tfbind.models._base import BaseModel
 from tfbind.models._batch import Field
+from tfbind.models._endpoints import Endpoint, image_spec
 
 # True classes that `evaluate` is ready for.
 _MAX_CLASSES = 1000
@@ -81,6 +82,11 @@ class ClusteringModel(BaseModel):
             int64 `[n]`, from 0 to K - 1.
         """
         return np.argmax(self.probabilities(images, batch_size), axis=-1)
+
+    def serving_endpoints(self) -> dict[str, Endpoint]:
+        outputs = {"probabilities": "of each cluster, in [0, 1], sums to 1"}
+        image, ranges = image_spec(self.event_shape), {"image": self.value_range}
+        return {"serving_default": Endpoint(self.call, (image,), outputs, ranges)}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_clusters": self.num_clusters}
