@@ -15,10 +15,9 @@ def assert_same_outputs(model, again, inputs):
 
 
 def state(model):
-    """Yields all variables of a model and its optimisers."""
+    """Yields all variables of a model and its optimiser."""
     yield from model.weights
-    for name in model.OPTIMIZERS:
-        yield from getattr(model, name).variables
+    yield from model.optimizer.variables
 
 
 def assert_same_state(model, again):
@@ -71,7 +70,7 @@ def test_a_killed_run_continues_to_the_same_weights(entry, make_compiled, tmp_pa
             shuffle=False,
             verbose=0,
         )
-        if hasattr(model, "calibrate"):  # from the same batches always, as `Preset.finish` does
+        if model.needs_calibration:  # from the same batches always, as `training.train` does
             model.calibrate(entry.stream(entry.event_shapes[0], 0)[0].take(steps))
         return model, checkpoint.history
 

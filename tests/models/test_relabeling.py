@@ -89,7 +89,7 @@ def test_another_training_set_gets_labels_of_its_own():
     model.fit(X, verbose=0)
     model.fit(X[:33], verbose=0)
     assert model.row_labels.labels.shape == (33,)
-    model.drop_labels()
+    model.end_training()
     assert [weight.path for weight in model.weights if "labels" in weight.path] == []
     model.predict(X, verbose=0)
 

@@ -77,6 +77,9 @@ class BaseModel(CheckedModel):
         """Returns who minimises what, in the order of the optimisers."""
         return [Player(self.term_weights, self.trainable_variables)]
 
+    def end_training(self) -> None:
+        """Forgets what only a training needs, before the trained model is saved."""
+
     def serving_endpoints(self) -> dict[str, Endpoint]:
         """Returns the endpoints to export: dict of name to `Endpoint`."""
         raise NotImplementedError

@@ -51,8 +51,7 @@ class RelabelingModel(BaseModel):
             self.row_labels.resize(num_rows)
             self.make_train_function(force=True)  # the old one looks up what is gone
 
-    def drop_labels(self) -> None:
-        """Forgets the labels of a training set that is done with."""
+    def end_training(self) -> None:
         self.row_labels.drop()
 
     def fields(self, training: bool) -> dict[str, Field]:

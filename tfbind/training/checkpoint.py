@@ -75,12 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
             return 0
         state = json.loads((found[-1] / "state.json").read_text())
         restored = keras.saving.load_model(found[-1] / "model.keras")
-        model.set_weights(restored.get_weights())
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        both = zip(model.optimizer.variables, restored.optimizer.variables, strict=True)
-        for mine, theirs in both:
-            mine.assign(theirs)
+        model.restore_from(restored)
         if self.stopping is not None:
             with np.load(found[-1] / "best.npz") as best:
                 self.stopping.resume(state["stopping"], [best[key] for key in best.files])

@@ -63,6 +63,7 @@ def train(
     run.claim(preset, given)
     checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
     _fit(preset, model, training_data, own, checkpoint, verbose)
+    model.end_training()
     run.finish(model, checkpoint.history, _notes(preset, checkpoint.history))
     return model
 
