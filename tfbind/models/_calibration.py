@@ -10,8 +10,6 @@ from tfbind import seeds
 from tfbind.models import _batch
 from tfbind.models._base import BaseModel
 
-_OF_ENDLESS = 100  # batches that count where there is no last one
-
 
 class CalibratedModel(BaseModel):
     """A model whose networks normalise by a batch in training and by population statistics after.
@@ -21,8 +19,7 @@ class CalibratedModel(BaseModel):
 
     Attributes:
         calibrated_on: The key of a batch whose images count; `image` where there is none.
-        most_batches: How many batches count, the first ones; None for all, or 100 of those of an
-            endless dataset.
+        most_batches: How many batches count, the first ones; None for all.
     """
 
     needs_calibration = True
@@ -41,11 +38,13 @@ class CalibratedModel(BaseModel):
         """Sets the population statistics to the averages over the batches of clean images.
 
         Args:
-            x: What `fit` takes.
+            x: What `fit` takes; a dataset must end.
             batch_size: Integer, for arrays.
         """
         self.reset_statistics()
-        observe = tf.function(self.observe, jit_compile=True, autograph=False)
+        observe = self.observe
+        if not self.run_eagerly:
+            observe = tf.function(observe, jit_compile=self.jit_compile, autograph=False)
         for index, images in enumerate(self._clean_batches(x, batch_size)):
             observe(images, seeds.fold(self.seed, index))
 
@@ -55,8 +54,7 @@ class CalibratedModel(BaseModel):
             x = _batch.check_arrays(_batch.as_dict(x), fields)
             x = {"image": x.get(self.calibrated_on, x["image"])}
             x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
-        endless = x.cardinality() == tf.data.INFINITE_CARDINALITY
-        for batch in x.take(self.most_batches or (_OF_ENDLESS if endless else -1)):
+        for batch in x.take(self.most_batches or -1):
             batch = _batch.as_dict(keras.utils.unpack_x_y_sample_weight(batch)[0])
             yield batch.get(self.calibrated_on, batch["image"])
 

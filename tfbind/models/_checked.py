@@ -102,7 +102,7 @@ class CheckedModel(keras.Model):
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=self._with_own(callbacks, data),
+                callbacks=self._with_own(callbacks, data, steps_per_epoch),
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle and _batch.holds_arrays(feed),  # datasets shuffle themselves
@@ -218,8 +218,10 @@ class CheckedModel(keras.Model):
             unfeatured_labels=data.get("unfeatured_label"),
         )
 
-    def _with_own(self, callbacks: Any, data: Any) -> Any:
+    def _with_own(self, callbacks: Any, data: Any, steps_per_epoch: int | None) -> Any:
         """Returns the user's callbacks, and then those of the model that the user has not given."""
+        if steps_per_epoch is not None and isinstance(data, tf.data.Dataset):
+            data = data.take(steps_per_epoch)  # which may be endless
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = callbacks.callbacks
         given = keras.tree.flatten(callbacks or [])

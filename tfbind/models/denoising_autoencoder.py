@@ -2,13 +2,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfbind import losses
 from tfbind._validation import check_choice, check_integer
 from tfbind.distributions import BernoulliObservation, GaussianObservation
+from tfbind.layers import mlp
 from tfbind.models._base import BaseModel, means
 from tfbind.models._batch import images_of
 from tfbind.models._endpoints import Endpoint, image_spec
@@ -104,29 +104,25 @@ class DenoisingAutoencoder(BaseModel):
         self.built = True  # both halves are Keras models with weights already
 
     def _default_encoder(self) -> keras.Model:
-        layers = [
-            keras.layers.Input(self.event_shape),
-            keras.layers.Flatten(),
-            keras.layers.Dense(
-                self.hidden_units,
-                self.activation,
-                kernel_initializer=_uniform(_HIDDEN_SCALE[self.activation]),
-                bias_initializer=keras.initializers.RandomNormal(stddev=0.1),
-            ),
-        ]
-        return keras.Sequential(layers, name="encoder")
+        return mlp(
+            {"image": self.event_shape},
+            (),
+            (self.hidden_units,),
+            output_activation=self.activation,
+            kernel_initializer=lambda: _uniform(_HIDDEN_SCALE[self.activation]),
+            bias_initializer=_biases,
+            name="encoder",
+        )
 
     def _default_decoder(self) -> keras.Model:
-        layers = [
-            keras.layers.Input(self.encoder.output_shape[1:]),
-            keras.layers.Dense(
-                int(np.prod(self.event_shape)),
-                kernel_initializer=_uniform(_OUTPUT_SCALE),
-                bias_initializer=keras.initializers.RandomNormal(stddev=0.1),
-            ),
-            keras.layers.Reshape(self.event_shape),
-        ]
-        return keras.Sequential(layers, name="decoder")
+        return mlp(
+            {"code": self.encoder.output_shape[1:]},
+            (),
+            self.event_shape,
+            kernel_initializer=lambda: _uniform(_OUTPUT_SCALE),
+            bias_initializer=_biases,
+            name="decoder",
+        )
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
@@ -194,3 +190,7 @@ class DenoisingAutoencoder(BaseModel):
 
 def _uniform(scale: float) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(scale, mode="fan_avg", distribution="uniform")
+
+
+def _biases() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.1)
