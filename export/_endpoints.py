@@ -24,17 +24,19 @@ def trace_endpoints(model: keras.Model, batch_size: int | None = None) -> dict[s
     Raises:
         ValueError: If the model is not built, has no endpoints, or one of them cannot be served.
     """
-    if not callable(getattr(model, "serving_endpoints", None)):
+    try:
+        serving_endpoints = model.serving_endpoints
+    except AttributeError as error:
         raise ValueError(
             "`model` must have a method `serving_endpoints()`. "
             f"Received: an object of class {type(model).__name__}."
-        )
+        ) from error
     if not model.built:
         raise ValueError(
             "`model` must be built; call it on a batch first. "
             f"Received: {type(model).__name__} without weights."
         )
-    endpoints = model.serving_endpoints()
+    endpoints = serving_endpoints()
     if "serving_default" not in endpoints:
         raise ValueError(
             "`serving_endpoints()` must have an endpoint 'serving_default'. "

@@ -21,7 +21,7 @@ FLOORS = (
     ("training",),
     ("export",),
     ("serving",),
-    ("_console", "_image_files", "cli", "quickstart"),
+    ("_console", "_image_files", "_image_verbs", "cli", "quickstart"),
 )
 FLOOR = {f"tfbind.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -1,9 +1,10 @@
-"""What the verbs of the command line share: errors, a quiet TensorFlow, tables, progress."""
+"""What the verbs of the command line share: options, errors, a quiet TensorFlow, tables."""
 
 import ast
 import contextlib
 import json
 import os
+import pathlib
 import sys
 import tempfile
 import typing
@@ -28,6 +29,12 @@ _KINDS = {
     tuple: "values with commas between them",
     type(None): "None",
 }
+
+PATH = click.Path(path_type=pathlib.Path)
+
+run = click.argument("run", type=PATH)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+data_dir = click.option("--data-dir", help="Folder of TFDS data sets.  [default: TFDS' own]")
 
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 

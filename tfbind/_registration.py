@@ -42,7 +42,7 @@ def _from_config(name: str, module: str) -> classmethod:
 class _AfterKeras(importlib.abc.MetaPathFinder):
     """Waits for the import of Keras, and registers when it is done."""
 
-    def __init__(self, classes: Mapping[str, str]):
+    def __init__(self, classes: Mapping[str, str]) -> None:
         self.classes = classes
 
     def find_spec(

@@ -1,7 +1,7 @@
 """Argument checks with one message form: the rule, then what was received."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,7 +31,7 @@ def check_number(
     return float(value)
 
 
-def check_choice(name: str, value: _Choice, choices: Sequence[_Choice]) -> _Choice:
+def check_choice(name: str, value: _Choice, choices: Collection[Any]) -> _Choice:
     """Returns `value`, or raises if it is not one of `choices`."""
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)

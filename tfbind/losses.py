@@ -1,7 +1,7 @@
 """Loss maths as pure functions."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -108,7 +108,7 @@ def adversarial_loss(inferred: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 
 def denoising_costs(
     reconstructions: Sequence[tf.Tensor | None],
-    clean: NamedTuple,
+    clean: Any,
     weights: Sequence[float],
     *,
     renormalize: bool = True,

@@ -38,9 +38,7 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
     preset = training.presets.get(_PRESET)
 
     _say(1, "Data: images of three shapes each, and of one shape each to learn from")
-    with _console.progress():
-        images, _, groups = preset.task.load(preset.task.test_split, data_dir)
-    click.echo(f"  {len(images)} test images of {images.shape[1]} x {images.shape[2]} pixels")
+    examples = _load(preset, data_dir)
 
     _say(2, "Training: an autoencoder learns to clean up single shapes (about half a minute)")
     with _console.progress():
@@ -48,28 +46,19 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
     click.echo(f"  {model.count_params():,} weights in {directory / 'model.keras'}")
 
     _say(3, "Grouping: copies of it compete for the pixels of images it has never seen")
-    with _console.progress():
-        scores = training.evaluate(directory, data_dir, _NUM_STARTS, verbose=1)
-    click.echo(
-        f"  AMI {scores['ami']:.3f} on {len(images)} images; the paper has "
-        f"{preset.paper.score:.3f} (1 is perfect, 0 is chance)"
-    )
-    if not scores["ami"] >= _LOWEST_AMI:
-        raise RuntimeError(
-            f"The AMI must be at least {_LOWEST_AMI}. Received: {scores['ami']:.3f}."
-        )
+    _score(preset, directory, data_dir)
 
     _say(4, "Picture: how the groups form")
     picture = directory / "groups.png"
-    some = slice(_NUM_PICTURED)
-    plots.save(plots.groups_figure(images[some], model.trace(images[some]), groups[some]), picture)
+    images, _, groups = examples.take(slice(_NUM_PICTURED))
+    plots.save(plots.groups_figure(images, model.trace(images), groups), picture)
     click.echo(f"  {picture}")
 
     _say(5, "Export: a SavedModel for servers, a TFLite file for devices, each loaded and run")
     served, tflite = _export(model, directory / "export", preset.name)
 
     _say(6, "Serving: one request over REST, one over gRPC")
-    images = images[:_NUM_ASKED]
+    images = examples.image[:_NUM_ASKED]
     answers = {"TFLite": _ask_tflite(tflite, images)} | _ask_server(served, images)
     _compare(model.predict(images, verbose=0), answers)
 
@@ -84,6 +73,28 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
 
 def _say(step, text):
     click.echo(click.style(f"\n{step}/6 {text}", bold=True))
+
+
+def _load(preset, data_dir):
+    with _console.progress():
+        examples = preset.task.load(preset.task.test_split, data_dir)
+    number, height, width = examples.image.shape[:3]
+    click.echo(f"  {number} test images of {height} x {width} pixels")
+    return examples
+
+
+def _score(preset, directory, data_dir):
+    """Scores a run beside the paper; raises if it has learned too little."""
+    with _console.progress():
+        scores = training.evaluate(directory, data_dir, _NUM_STARTS, verbose=1)
+    click.echo(
+        f"  AMI {scores['ami']:.3f} on {scores['num_images']} images; the paper has "
+        f"{preset.paper.score:.3f} (1 is perfect, 0 is chance)"
+    )
+    if not scores["ami"] >= _LOWEST_AMI:
+        raise RuntimeError(
+            f"The AMI must be at least {_LOWEST_AMI}. Received: {scores['ami']:.3f}."
+        )
 
 
 def _export(model, directory, name):

@@ -224,9 +224,7 @@ def logs(used=10, entropy=2.3, inferred=0.6, generated=0.6):
     }
 
 
-COLLAPSED = (
-    r"For 2 epochs only 3 of 10 components are in use \(marginal entropy 0.90 of 2.30 nats\)"
-)
+COLLAPSED = r"For 2 epochs only 3 of 10 clusters are in use \(marginal entropy 0.90 of 2.30 nats\)"
 LOST = r"For 2 epochs the discriminator tells .* \(0.99 and 0.97 right\)"
 
 
@@ -240,6 +238,8 @@ LOST = r"For 2 epochs the discriminator tells .* \(0.99 and 0.97 right\)"
         ([logs(inferred=0.99, generated=0.97)] * 2, [LOST]),
         ([logs(inferred=0.99, generated=0.5)] * 3, []),
         ([logs(3, 0.9, 0.99, 0.97)] * 2, [COLLAPSED, LOST]),
+        ([{"used_clusters": 10, "marginal_entropy": 2.3}] * 2, []),  # of a model without a game
+        ([{"used_clusters": 3, "marginal_entropy": 0.9}] * 2, [COLLAPSED]),
     ],
 )
 def test_a_collapse_is_said_once(epochs, sentences, model):

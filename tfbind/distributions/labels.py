@@ -51,7 +51,7 @@ class ExactLabels:
     (TensorShape([5, 2, 2]), [0.5, 0.5])
     """
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int) -> None:
         self.num_classes = check_integer("num_classes", num_classes, 2)
 
     @property
@@ -101,7 +101,7 @@ class RelaxedLabels:
     0.95
     """
 
-    def __init__(self, num_classes: int, temperature: float):
+    def __init__(self, num_classes: int, temperature: float) -> None:
         self.num_classes = check_integer("num_classes", num_classes, 2)
         self.temperature = check_number("temperature", temperature, 0, open_low=True)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -39,13 +41,13 @@ class AdditiveGaussianNoise(Corruption):
         Grouping. NIPS, 2016. https://arxiv.org/abs/1606.06724, supplementary material A.1.
     """
 
-    def __init__(self, stddev, *, seed=None, **kwargs):
+    def __init__(self, stddev: float, *, seed: int | None = None, **kwargs: Any) -> None:
         stddev = check_number("stddev", stddev, 0)
         super().__init__(seed=seed, **kwargs)
         self.stddev = stddev
 
-    def corrupt(self, inputs, seed):
+    def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return inputs + self.stddev * seeds.normal(tf.shape(inputs), seed)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev}

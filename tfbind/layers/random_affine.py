@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -39,7 +41,16 @@ class RandomAffine(Corruption):
     TensorShape([3, 28, 28, 1])
     """
 
-    def __init__(self, rotation=0.0, scale=0.0, shear=0.0, shift=0.0, *, seed=None, **kwargs):
+    def __init__(
+        self,
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shear: float = 0.0,
+        shift: float = 0.0,
+        *,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         rotation = check_number("rotation", rotation, 0)
         scale = check_number("scale", scale, 0, 0.99)
         shear = check_number("shear", shear, 0)
@@ -50,7 +61,7 @@ class RandomAffine(Corruption):
         self.shear = shear
         self.shift = shift
 
-    def corrupt(self, inputs, seed):
+    def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         check_shape("inputs", tuple(inputs.shape), (None, None, None, None))
         rows, columns = self._sources(inputs.shape[1], inputs.shape[2], tf.shape(inputs)[0], seed)
         return _interpolate(inputs, rows, columns)
@@ -68,7 +79,7 @@ class RandomAffine(Corruption):
         columns = wide * (tf.sin(angle) * y + tf.cos(angle) * x) + self.shift * draws[5]
         return rows + (height - 1) / 2, columns + (width - 1) / 2
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "rotation": self.rotation,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -38,15 +40,15 @@ class SaltAndPepperNoise(Corruption):
         2016. https://arxiv.org/abs/1511.06418, section 3.1.
     """
 
-    def __init__(self, probability, *, seed=None, **kwargs):
+    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
         probability = check_number("probability", probability, 0, 1)
         super().__init__(seed=seed, **kwargs)
         self.probability = probability
 
-    def corrupt(self, inputs, seed):
+    def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         draw = seeds.uniform(tf.shape(inputs), seed)
         salted = tf.where(draw < self.probability / 2, 1.0, inputs)
         return tf.where((draw >= self.probability / 2) & (draw < self.probability), 0.0, salted)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

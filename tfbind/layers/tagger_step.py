@@ -82,7 +82,7 @@ class TaggerStep(keras.layers.Layer):
         equations: Literal["code", "paper"] = "code",
         num_passes: int = 1,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # only matrix products run in the compute dtype
         self.likelihood = check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
         self.binary = likelihood == "bernoulli"

@@ -36,11 +36,12 @@ class ClusterUsage(keras.metrics.Metric):
     {'marginal_entropy': -0.0, 'used_clusters': 1.0}
     """
 
-    def __init__(self, prior: int | Sequence[float], *, name: str = "cluster_usage"):
+    def __init__(
+        self, prior: int | np.ndarray | Sequence[float], *, name: str = "cluster_usage"
+    ) -> None:
         super().__init__(name=name)
-        if isinstance(prior, int):
-            prior = np.full(prior, 1.0 / prior)
-        self.prior = np.asarray(prior, "float32")
+        shares = np.full(prior, 1.0 / prior) if isinstance(prior, int) else prior
+        self.prior = np.asarray(shares, "float32")
         shape = self.prior.shape
         self.total = self.add_variable(shape, initializer="zeros", name="total")
         self.counts = self.add_variable(shape, initializer="zeros", name="counts")

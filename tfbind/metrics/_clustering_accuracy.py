@@ -164,7 +164,7 @@ class ClusteringAccuracy(keras.metrics.Metric):
             return tf.constant(float("nan"))
         return tf.constant(self.fraction(table) if table.any() else 0.0)
 
-    def fraction(self, table):
+    def fraction(self, table: np.ndarray) -> float:
         """Returns the fraction of examples that count as right, of float `[classes, clusters]`."""
         return _matched_fraction(table)
 
@@ -185,8 +185,15 @@ class Purity(ClusteringAccuracy):
     1.0
     """
 
-    def __init__(self, num_classes, num_clusters, *, name="purity", dtype=None):
+    def __init__(
+        self,
+        num_classes: int,
+        num_clusters: int,
+        *,
+        name: str = "purity",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(num_classes, num_clusters, name=name, dtype=dtype)
 
-    def fraction(self, table):
+    def fraction(self, table: np.ndarray) -> float:
         return _majority_fraction(table)

@@ -41,7 +41,7 @@ class BaseModel(CheckedModel):
 
     needs_calibration = False
 
-    def __init__(self, event_shape: Sequence[int], **kwargs: Any):
+    def __init__(self, event_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
         self.trackers: dict[str, keras.metrics.Metric] = {}
 
@@ -107,7 +107,8 @@ class BaseModel(CheckedModel):
             totals = [self._total(player.weights, terms, batch) for player in players]
             added = self._added()
             scaled = [self.optimizer.scale_loss(_per_replica(total + added)) for total in totals]
-        gradients, variables = [], []
+        gradients: list[tf.Tensor] = []
+        variables: list[keras.Variable] = []
         for player, total in zip(players, scaled, strict=True):
             gradients += tape.gradient(total, player.variables)
             variables += player.variables

@@ -23,7 +23,8 @@ class Field(NamedTuple):
 
     Attributes:
         title: What messages call it.
-        shape: That of one example, None for any size along an axis; or None for any shape.
+        shape: That of one example, None for any size along an axis; of integers also None, for
+            any shape.
         integer: Whether it holds integers; otherwise numbers, in float32.
         low: The least value, or None.
         high: The greatest value, or None.
@@ -38,7 +39,7 @@ class Field(NamedTuple):
     paired: bool = True
 
 
-def as_dict(x: Any, y: Any = None, sample_weight: Any = None, target: str | None = None) -> dict:
+def as_dict(x: Any, y: Any = None, sample_weight: Any = None, *, target: str | None = None) -> dict:
     """Returns the flat dict of what Keras calls x, y and sample_weight; y goes under `target`."""
     batch = dict(x) if isinstance(x, Mapping) else {"image": x}
     batch = {key: value for key, value in batch.items() if value is not None}
@@ -103,7 +104,7 @@ def check_values(value: Any, field: Field) -> Any:
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
-        return check_array(field.title, value, field.shape, field.low, field.high)
+        return check_array(field.title, value, field.shape or (), field.low, field.high)
     value = np.asarray(value)
     _check_integers(field, value.dtype)
     value = value.reshape(value.shape[:1]) if _is_column(value.shape, field) else value
@@ -197,7 +198,7 @@ def _check_spec(field: Field, spec: tf.TensorSpec) -> None:
         if not _is_column(shape, field):
             _check_shape(field, shape)
         return
-    check_shape(field.title, shape, (None, *field.shape))
+    check_shape(field.title, shape, (None, *(field.shape or ())))
     if spec.dtype != tf.float32:
         raise ValueError(
             f"`{field.title}` must be float32. Received: a dataset of {spec.dtype.name}; cast and "
@@ -288,7 +289,7 @@ def checked(
             )
         return checked_dataset(x, fields, target, fewest)
     if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or _is_array(x):
-        return check_arrays(as_dict(x, y, sample_weight, target), fields)
+        return check_arrays(as_dict(x, y, sample_weight, target=target), fields)
     if x is None:
         raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
     return x

@@ -69,7 +69,7 @@ class Calibration(keras.callbacks.Callback):
         x: What `CalibratedModel.calibrate` takes.
     """
 
-    def __init__(self, x: Any):
+    def __init__(self, x: Any) -> None:
         super().__init__()
         self.x = x
 

@@ -34,7 +34,7 @@ class CheckedModel(keras.Model):
     fewest_rows = 1
     seed = 0
 
-    def __init__(self, event_shape: Sequence[int], **kwargs: Any):
+    def __init__(self, event_shape: Sequence[int], **kwargs: Any) -> None:
         if not isinstance(event_shape, (tuple, list)) or not event_shape:
             raise ValueError(
                 "`event_shape` must be a tuple of one integer or more. "

@@ -43,7 +43,7 @@ class ClassVAE(BaseModel):
         latent_range: Sequence[float],
         seed: int | None,
         **kwargs: Any,
-    ):
+    ) -> None:
         classes = ExactLabels(num_classes)
         latent_dim = check_integer("latent_dim", latent_dim, 1)
         check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
@@ -55,6 +55,7 @@ class ClassVAE(BaseModel):
         self.likelihood = likelihood
         self.latent_range = latent_range
         self.seed = seeds.base_seed(seed)
+        self.observation: BernoulliObservation | GaussianObservation
         if likelihood == "bernoulli":
             self.observation = BernoulliObservation()
         else:
@@ -238,7 +239,7 @@ class ClassVAE(BaseModel):
 
     def _check_latent(self, latent: Any) -> tf.Tensor:
         """Returns `latent` as a tensor; raises if its values are known and outside the box."""
-        low, high = np.float32(self.latent_range)  # as the flow has them
+        low, high = np.asarray(self.latent_range, "float32")  # as the flow has them
         latent = tf.convert_to_tensor(latent, tf.float32)
         check_values(latent, Field("latent", (self.latent_dim,), False, low, high))
         return latent

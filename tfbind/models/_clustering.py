@@ -38,9 +38,9 @@ class ClusteringModel(BaseModel):
         self,
         event_shape: Sequence[int],
         num_clusters: int,
-        prior: Sequence[float] | None = None,
+        prior: np.ndarray | Sequence[float] | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         super().__init__(event_shape, **kwargs)
         self.num_clusters = num_clusters

@@ -37,7 +37,7 @@ class GroupingModel(BaseModel):
 
     def __init__(
         self, event_shape: Sequence[int], num_groups: int, seed: int | None, **kwargs: Any
-    ):
+    ) -> None:
         num_groups = check_integer("num_groups", num_groups, 2)
         super().__init__(event_shape, **kwargs)
         self.num_groups = num_groups

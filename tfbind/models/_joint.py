@@ -129,7 +129,7 @@ class GeneratingSide:
             return labels @ self.prior
         return outputs_of("prior", self.prior, labels, (self.latent_dim,))[0]
 
-    def latent_prior(self) -> tfd.Distribution:
+    def latent_prior(self) -> tfp.distributions.Distribution:
         """Returns p(z), a TFP mixture."""
         means = self.prior_mean(tf.eye(len(self.class_probabilities)))
         return tfd.MixtureSameFamily(
@@ -184,9 +184,9 @@ def outputs_of(
     """
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     outputs = run(network, inputs, training)
-    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    check_shape(f"{name}(...)", tuple(outputs[0].shape), (None, *shape))
-    return tf.cast(outputs[0], tf.float32), outputs[1:]
+    first, *others = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    check_shape(f"{name}(...)", tuple(first.shape), (None, *shape))
+    return tf.cast(first, tf.float32), others
 
 
 def check_probabilities(weights: Any, num_clusters: int) -> np.ndarray:

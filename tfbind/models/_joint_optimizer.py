@@ -31,7 +31,7 @@ class JointOptimizer(keras.optimizers.Optimizer):
         optimizers: Sequence[keras.optimizers.Optimizer],
         ratios: Sequence[float | None] | None = None,
         name: str = "joint",
-    ):
+    ) -> None:
         if any(isinstance(each, keras.optimizers.LossScaleOptimizer) for each in optimizers):
             raise ValueError(
                 "`optimizers` must not be LossScaleOptimizers, for all share one loss scale. "

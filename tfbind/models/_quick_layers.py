@@ -34,7 +34,7 @@ class Dropout(Corruption):
         seed: Integer base seed, or None to draw one.
     """
 
-    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: Any):
+    def __init__(self, rate: float, *, seed: int | None = None, **kwargs: Any) -> None:
         rate = check_number("rate", rate, 0, 0.9)
         super().__init__(seed=seed, **kwargs)
         self.rate = rate

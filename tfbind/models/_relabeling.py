@@ -33,7 +33,7 @@ class RelabelingModel(BaseModel):
         num_heads: int | None = None,
         num_rows: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         self.row_labels = RowLabels(num_rows, num_heads=num_heads)
 
@@ -89,7 +89,7 @@ class Relabeling(keras.callbacks.Callback):
             for the model's own.
     """
 
-    def __init__(self, images: np.ndarray, schedule: Callable[[int], bool] | None = None):
+    def __init__(self, images: np.ndarray, schedule: Callable[[int], bool] | None = None) -> None:
         super().__init__()
         self.images = images
         self.schedule = schedule

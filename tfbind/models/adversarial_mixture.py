@@ -125,16 +125,16 @@ class AdversarialMixture(ClusteringModel):
         output_activation: str = "sigmoid",
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
-        class_probabilities = _joint.check_probabilities(class_probabilities, num_clusters)
-        super().__init__(event_shape, num_clusters, class_probabilities, **kwargs)
+        prior_probabilities = _joint.check_probabilities(class_probabilities, num_clusters)
+        super().__init__(event_shape, num_clusters, prior_probabilities, **kwargs)
         self.latent_dim = check_integer("latent_dim", latent_dim, 1)
         self.hidden_units = tuple(check_integer("hidden_units", size, 1) for size in hidden_units)
         self.factorization = check_choice(
             "factorization", factorization, adversarial_networks.FACTORIZATIONS
         )
-        self.class_probabilities = class_probabilities
+        self.class_probabilities = prior_probabilities
         self.gradient_penalty = check_number("gradient_penalty", gradient_penalty, 0)
         self.output_activation = check_choice(
             "output_activation", output_activation, ("sigmoid", "linear")
@@ -258,7 +258,7 @@ class AdversarialMixture(ClusteringModel):
         judged = {"discriminator_loss": 1.0, "gradient_penalty": self.gradient_penalty}
         return [Player({"generator_loss": 1.0}, playing), Player(judged, judging)]
 
-    def compile(
+    def compile(  # type: ignore[override]  # a second optimiser
         self, optimizer: Any = "adam", discriminator_optimizer: Any = None, **kwargs: Any
     ) -> None:
         """Configures the model for training.
@@ -327,10 +327,12 @@ class AdversarialMixture(ClusteringModel):
             float32 `[B, num_steps, *event_shape]`.
         """
         num_steps = check_integer("num_steps", num_steps, 2)
-        ends = [self.encode(self._check_images(images)) for images in (start, end)]
-        shares = np.linspace(0.0, 1.0, num_steps, dtype="float32")
-        shares = [tf.fill([len(start)], share) for share in shares]
-        return tf.stack([self.decode(*_joint.between(*ends, share)) for share in shares], axis=1)
+        one, other = (self.encode(self._check_images(images)) for images in (start, end))
+        points = [
+            _joint.between(one, other, tf.fill([len(start)], share))
+            for share in np.linspace(0.0, 1.0, num_steps, dtype="float32")
+        ]
+        return tf.stack([self.decode(*point) for point in points], axis=1)
 
     def _check_images(self, images: Any) -> np.ndarray:
         return check_array("images", images, self.event_shape, *self.value_range)

@@ -109,14 +109,14 @@ def svhn_networks(
 
 
 def convolutional_networks(
-    event_shape: Sequence[int],
+    event_shape: tuple[int, ...],
     num_clusters: int,
     latent_dim: int,
     convolutions: Sequence[tuple[int, int, int]],
     factorization: str = "class_first",
     dropout: float = 0.0,
     *,
-    prior_units: Sequence[int] = (64, 64),
+    prior_units: tuple[int, ...] = (64, 64),
     units: int = 64,
     joint_units: int = 256,
     discriminator_initializer: str | None = None,
@@ -168,7 +168,7 @@ def convolutional_networks(
 
 
 def dense_networks(
-    event_shape: Sequence[int],
+    event_shape: tuple[int, ...],
     num_clusters: int,
     latent_dim: int,
     factorization: str = "class_first",

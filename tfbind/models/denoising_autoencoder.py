@@ -81,7 +81,7 @@ class DenoisingAutoencoder(BaseModel):
         corruption: keras.Layer | None = None,
         likelihood: str = "bernoulli",
         **kwargs: Any,
-    ):
+    ) -> None:
         hidden_units = check_integer("hidden_units", hidden_units, 1)
         check_choice("activation", activation, tuple(_HIDDEN_SCALE))
         check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
@@ -94,6 +94,7 @@ class DenoisingAutoencoder(BaseModel):
         self._own_parts = {"encoder": encoder is None, "decoder": decoder is None}
         self.encoder = encoder or self._default_encoder()
         self.decoder = decoder or self._default_decoder()
+        self.observation: BernoulliObservation | GaussianObservation
         if likelihood == "bernoulli":
             self.observation = BernoulliObservation()
         else:

@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -79,10 +79,10 @@ class LadderNetwork(CalibratedModel):
         hidden_units: Sequence[int] = (1000, 500, 250, 250, 250),
         denoising_weights: Sequence[float] = (1000.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1),
         noise: float | Sequence[float] = 0.3,
-        combinator: str = "gauss",
+        combinator: Literal["gauss", "gauss_stable_v"] = "gauss",
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         num_classes = check_integer("num_classes", num_classes, 2)
         super().__init__(event_shape, **kwargs)
         if not isinstance(hidden_units, (tuple, list)) or not hidden_units:
@@ -107,9 +107,9 @@ class LadderNetwork(CalibratedModel):
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
-        if not self.built:
+        if not self.ladder.built:
             self.ladder.build((None, self.ladder.units[0]))
-            self.built = True
+        self.built = True
 
     def fields(self, training: bool) -> dict[str, Field]:
         fields = super().fields(training)

@@ -91,7 +91,7 @@ class ReconstructionClustering(GroupingModel):
         num_restarts: int = 1,
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         if not isinstance(autoencoder, DenoisingAutoencoder):
             raise ValueError(
                 "`autoencoder` must be a `DenoisingAutoencoder`. "

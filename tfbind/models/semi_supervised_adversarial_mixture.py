@@ -84,7 +84,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         label_weight: float = 0.0,
         corruption: keras.Layer | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         # Before the rest, as a built model takes no more layers
         self.corruption = check_corruption(corruption)
         self.label_weight = check_number("label_weight", label_weight, 0)
@@ -133,7 +133,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         return [playing._replace(weights=weights), judging]
 
     def _feed(self, data: Any, batch_size: int | None, initial_epoch: int) -> tuple:
-        classes = np.unique(data["label"]) if holds_arrays(data) else ()
+        classes = np.unique(data["label"] if holds_arrays(data) else [])
         if len(classes) == 1:
             raise ValueError(
                 "`label` must hold two classes or more, else the game has nothing to teach. "

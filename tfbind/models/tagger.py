@@ -120,7 +120,7 @@ class Tagger(CalibratedModel, GroupingModel):
         equations: Literal["code", "paper"] = "code",
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(event_shape, num_groups, seed, **kwargs)
         self.num_iterations = check_integer("num_iterations", num_iterations, 1)
         self.inference_iterations = self.num_iterations

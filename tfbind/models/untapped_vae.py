@@ -130,7 +130,7 @@ class UntappedVAE(ClassVAE):
         reconstruction_weight: float = 0.1,
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(
             event_shape,
             num_classes,
@@ -244,7 +244,7 @@ class UntappedVAE(ClassVAE):
         All are `[B]`, of the kind of examples that they are about.
         """
         labeled_seed, unlabeled_seed, reverse_seed = seeds.split(seed, 3)
-        terms = {}
+        terms: dict[str, Any] = {}
         if "label" in batch:
             terms |= self._labeled_terms(batch, labeled_seed, training)
         if training or "label" not in batch:

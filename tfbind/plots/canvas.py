@@ -1,7 +1,7 @@
 """What all pictures share: colours, tiles side by side, grids with lines, curves, saving."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -50,7 +50,7 @@ def colors_of(groups: ArrayLike) -> np.ndarray:
 
 def line_color(group: int) -> str:
     """Returns the colour of a group for a line, as `#rrggbb`."""
-    return matplotlib.colors.to_hex(colors_of(group) / 255)
+    return matplotlib.colors.to_hex(tuple(colors_of(group) / 255))
 
 
 def brightness(image: ArrayLike, spatial_ndim: int = 2) -> np.ndarray:
@@ -65,10 +65,10 @@ def brightness(image: ArrayLike, spatial_ndim: int = 2) -> np.ndarray:
     >>> tfbind.plots.brightness(np.array([[0.0, 2.0], [4.0, 1.0]])).tolist()
     [[0.0, 0.5], [1.0, 0.25]]
     """
-    image = np.asarray(image).astype("float32")
-    image = image.mean(axis=tuple(range(spatial_ndim, image.ndim)))
-    low, high = min(0.0, float(image.min())), float(image.max())
-    return (image - low) / max(1.0, high - low) if low < 0 or high > 1 else image
+    pixels = np.asarray(image, "float32")
+    light = pixels.mean(axis=tuple(range(spatial_ndim, pixels.ndim)))
+    low, high = min(0.0, float(light.min())), float(light.max())
+    return (light - low) / max(1.0, high - low) if low < 0 or high > 1 else light
 
 
 def grey(light: np.ndarray) -> list[np.ndarray]:
@@ -82,7 +82,7 @@ def output_titles(names: Iterable) -> list[str]:
 
 
 def tiles_figure(
-    panels: dict[str, dict[str, Sequence[np.ndarray]]], image_shape: tuple[int, int]
+    panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]], image_shape: tuple[int, int]
 ) -> Figure:
     """Lays out panels, each a dict from column title to a picture a row, side by side."""
     widths = [len(columns) for columns in panels.values()]

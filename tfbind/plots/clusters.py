@@ -12,7 +12,7 @@ from tfbind._validation import check_shape
 from tfbind.plots import canvas
 
 
-def classes_figure(images: ArrayLike, names: Sequence, num_seen: int) -> Figure:
+def classes_figure(images: np.ndarray, names: Sequence, num_seen: int) -> Figure:
     """Draws what each output of a model decodes to, in their order: seen classes, then unseen.
 
     Args:

@@ -62,7 +62,7 @@ def label_map(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:
 
 
 def groups_figure(
-    images: ArrayLike,
+    images: np.ndarray,
     trace: Mapping[str, ArrayLike],
     groups: ArrayLike | None = None,
     iterations: Sequence[int] = (0, 1, 2, 3, 5, 10),

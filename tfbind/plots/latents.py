@@ -13,7 +13,7 @@ _MOST_GRIDS_A_ROW = 5
 
 
 def manifold_figure(
-    images: ArrayLike,
+    images: np.ndarray,
     names: Sequence,
     latent_range: tuple[float, float],
     dims: Sequence[int] = (0, 1),
@@ -94,7 +94,8 @@ def embedding_figure(points: ArrayLike, classes: ArrayLike) -> Figure:
     figure = Figure(figsize=(6.5, 5.5), layout="constrained")
     axes = figure.subplots()
     for one, color in zip(ids, canvas.group_colors(len(ids)) / 255, strict=True):
-        axes.scatter(*points[classes == one].T, s=8, color=color, label=one)
+        x, y = points[classes == one].T
+        axes.scatter(x, y, s=8, color=color, label=one)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_adjustable("datalim")
     figure.legend(title="class", loc="outside right center", markerscale=2, frameon=False)

@@ -140,7 +140,10 @@ class ClassificationErrors(keras.callbacks.Callback):
 
 
 class CollapseWarning(keras.callbacks.Callback):
-    """Warns when an `AdversarialMixture` collapses, or its discriminator has won.
+    """Warns when a clustering model collapses, or the discriminator of its game has won.
+
+    It reads what the model logs. A collapse shows in `used_clusters`, and a lost game in
+    `inferred_accuracy` and `generated_accuracy`, which only an adversarial model has.
 
     Args:
         patience: Integer >= 1, epochs in a row for which that must be so. A game swings, and most
@@ -161,15 +164,20 @@ class CollapseWarning(keras.callbacks.Callback):
         self._epochs = {"collapsed": 0, "lost": 0}
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        size = self.model.num_clusters
-        sides = logs["inferred_accuracy"], logs["generated_accuracy"]
+        self._watch_clusters(logs, self.model.num_clusters)
+        if {"inferred_accuracy", "generated_accuracy"} <= logs.keys():
+            self._watch_game((logs["inferred_accuracy"], logs["generated_accuracy"]))
+
+    def _watch_clusters(self, logs, size):
         self._warn(
             "collapsed",
             logs["used_clusters"] < size,
-            f"only {logs['used_clusters']:.0f} of {size} components are in use (marginal entropy "
-            f"{logs['marginal_entropy']:.2f} of {np.log(size):.2f} nats); try another seed, fewer "
-            "dimensions of the latent, or a smaller learning rate.",
+            f"only {logs['used_clusters']:.0f} of {size} clusters are in use (marginal entropy "
+            f"{logs['marginal_entropy']:.2f} of {np.log(size):.2f} nats); try another seed, a "
+            "smaller learning rate, or fewer dimensions of the latent if the model has one.",
         )
+
+    def _watch_game(self, sides):
         self._warn(
             "lost",
             min(sides) > self._WON,

@@ -68,7 +68,7 @@ class Part:
         arguments = {name: around[name] for name in wanted if name in around}
         for name, value in self.settings.items():
             made = value.make(around) if isinstance(value, Part) else value
-            arguments |= made if isinstance(made, dict) else {name: made}
+            arguments |= made if isinstance(made, Mapping) else {name: made}
         if "seed" in wanted:
             arguments["seed"] = seeds.base_seed(self.settings.get("seed"))
         return maker(**arguments)
@@ -76,8 +76,8 @@ class Part:
 
 def _maker(name: str) -> Callable:
     for module in _MODULES:
-        if (found := getattr(module, name, None)) is not None:
-            return found
+        if name in vars(module):
+            return vars(module)[name]
     found = keras.saving.get_registered_object(name)
     if found is None:
         raise ValueError(
@@ -338,7 +338,7 @@ def _encoded(value: Any) -> Any:
 def _decoded(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_decoded, value))
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         return value
     if "part" in value:
         settings = {name: _decoded(each) for name, each in value["settings"].items()}

@@ -5,6 +5,8 @@ import types
 import numpy as np
 import pytest
 
+from tfbind.models._clustering import ClusteringModel
+from tfbind.training.callbacks import CollapseWarning
 from tfbind.training.tasks import Clustering, Examples
 
 TASK = Clustering(dataset="digits", watched_split="test")
@@ -47,7 +49,24 @@ def test_labels_are_not_in_the_data_of_the_training():
     assert sorted(np.concatenate(batches)[:, 0]) == [0, 1, 2, 3, 4, 5]
 
 
-def test_only_a_mixture_has_pictures_and_is_watched_for_collapse():
+class Clusters(ClusteringModel):
+    """A model that clusters and generates nothing, and puts every example into cluster 2."""
+
+    def predict(self, images, *_, **__):
+        return {"probabilities": np.eye(self.num_clusters, dtype="float32")[[2] * len(images)]}
+
+
+def test_a_clustering_model_is_drawn_and_watched_for_collapse():
+    model = Clusters((2, 2, 1), 3)
+    figures = TASK.figures(model, Examples(IMAGES, LABELS), seed=1)
+    assert figures.keys() == {"clusters.png"}
+    assert figures["clusters.png"].axes[0].get_title() == "clustering accuracy 0.500"
+    assert [type(each) for each in TASK.callbacks(model, None, seed=1)] == [CollapseWarning]
+    with pytest.raises(ValueError, match="`labels` must be the classes of the images to score"):
+        TASK.figures(model, Examples(IMAGES), seed=1)
+
+
+def test_another_model_has_no_pictures_and_is_not_watched():
     examples = Examples(IMAGES, LABELS)
     assert TASK.figures(giving([0] * 6), examples, seed=1) == {}
     assert TASK.callbacks(giving([0] * 6), None, seed=1) == ()

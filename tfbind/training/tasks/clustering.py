@@ -63,12 +63,12 @@ class Clustering(Task):
         return {**scores, **cluster_usage(model, found), "num_images": len(labels)}
 
     def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
-        return mixture_figures(model, examples, seed)
+        return cluster_figures(model, examples, seed)
 
 
 def collapse_warning(model: keras.Model) -> tuple[CollapseWarning, ...]:
-    """Returns the callback that warns when an adversarial mixture collapses."""
-    return (CollapseWarning(),) if isinstance(model, AdversarialMixture) else ()
+    """Returns the callback that warns when a clustering model collapses; none for another."""
+    return (CollapseWarning(),) if isinstance(model, ClusteringModel) else ()
 
 
 def clusters_by_latent(model: AdversarialMixture, found: dict[str, Any]) -> np.ndarray:
@@ -85,23 +85,35 @@ def cluster_usage(model: keras.Model, found: dict[str, Any]) -> dict[str, float]
     return {name: float(value) for name, value in usage.result().items()}
 
 
-def mixture_figures(model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
-    """Returns the pictures of an adversarial mixture; none of another model."""
-    if not isinstance(model, AdversarialMixture):
+def cluster_figures(model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
+    """Returns the pictures of a clustering model, of each kind that it is; none of another."""
+    drawing = [draw for kind, draw in _PICTURES if isinstance(model, kind)]
+    if not drawing:
         return {}
-    images, labels = examples.image, truth(examples.label, "the classes of the images")
-    found = model.predict(images, batch_size=BATCH, verbose=0)
-    shown, clusters = images[:_PICTURED], found["probabilities"].argmax(axis=1)
-    some = slice(_EMBEDDED)
+    truth(examples.label, "the classes of the images")
+    found = model.predict(examples.image, batch_size=BATCH, verbose=0)
+    figures: dict[str, Figure] = {}
+    for draw in drawing:
+        figures |= draw(model, examples, found, seed)
+    return figures
+
+
+def _draw_clusters(model, examples, found, seed):
+    clusters = found["probabilities"].argmax(axis=1)
+    matrix = plots.cluster_matrix_figure(examples.label, clusters, model.num_clusters)
+    return {"clusters.png": matrix}
+
+
+def _draw_mixture(model, examples, found, seed):
+    """Draws what the components generate, and what is in the latent space."""
+    shown, some = examples.image[:_PICTURED], slice(_EMBEDDED)
+    restored = found["reconstruction"][:_PICTURED]
     points = manifold.TSNE(random_state=seed).fit_transform(found["latent"][some])
     return {
         "components.png": plots.components_figure(_samples(model, seed)),
-        "clusters.png": plots.cluster_matrix_figure(labels, clusters, model.num_clusters),
-        "reconstructions.png": plots.reconstructions_figure(
-            shown, found["reconstruction"][:_PICTURED]
-        ),
+        "reconstructions.png": plots.reconstructions_figure(shown, restored),
         "interpolations.png": plots.interpolations_figure(model.interpolate(shown[:-1], shown[1:])),
-        "embedding.png": plots.embedding_figure(points, labels[some]),
+        "embedding.png": plots.embedding_figure(points, examples.label[some]),
     }
 
 
@@ -110,3 +122,7 @@ def _samples(model: AdversarialMixture, seed: int) -> np.ndarray:
     size = (model.num_clusters, _PICTURED, model.latent_dim)
     noise = np.random.default_rng(seed).standard_normal(size).astype("float32")
     return np.stack([model.generate([k] * _PICTURED, noise[k]) for k in range(len(noise))])
+
+
+# What draws each kind of model; a mixture is of both.
+_PICTURES = ((ClusteringModel, _draw_clusters), (AdversarialMixture, _draw_mixture))

@@ -88,7 +88,7 @@ class FewLabels(Task):
         return {**scores, **clustering.cluster_usage(model, found), "num_images": len(labels)}
 
     def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
-        return clustering.mixture_figures(model, examples, seed)
+        return clustering.cluster_figures(model, examples, seed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
