@@ -26,8 +26,12 @@ endif
 quickstart: $(STAMP)
 	@$(BIN)/tfbind quickstart
 
+# In parts, each with processes of its own: what XLA has compiled stays in memory to their end.
 test: lint
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/conformance
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/layers tests/models
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) --ignore tests/conformance --ignore tests/layers \
+		--ignore tests/models
 
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m slow

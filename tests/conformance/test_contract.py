@@ -237,7 +237,7 @@ def test_y_is_used_or_refused(entry, model, refused):
         refused(info.value, "`y`")
     else:
         rest = {key: value for key, value in x.items() if key != model.learns_from}
-        model.fit(rest, x[model.learns_from], batch_size=8, verbose=0)
+        model.fit(rest, x.get(model.learns_from, x["image"]), batch_size=8, verbose=0)
 
 
 def test_export_writes_the_endpoints(entry, make, tmp_path):

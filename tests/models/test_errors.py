@@ -217,7 +217,7 @@ def test_images_in_a_trace_and_in_a_dict(grouping, case):
 def test_real_values_are_welcome_to_a_gaussian_model():
     model = autoencoder(likelihood="gaussian")
     model.compile("sgd")
-    assert np.isfinite(model.evaluate(300 * IMAGES - 100, verbose=0))
+    assert np.isfinite(model.evaluate(300 * IMAGES - 100, verbose=0)).all()
     with raises("`images` must be finite."):
         model.evaluate(spoiled(np.nan), verbose=0)
 
@@ -230,11 +230,11 @@ BAD_STARTS = {
     ),
     "rows": (
         START[:5],
-        "`initial_assignments` must have shape (6, 2, 4, 4). Received: shape (5, 2, 4, 4).",
+        "`initial_assignments` must hold one row for each of `image`. Received: 5 for 6 images.",
     ),
     "range": (
         3 * START,
-        "`initial_assignments` must lie in [0, 1]. Received: values from 1.5 to 1.5",
+        "`initial_assignments` must lie in [0.0, 1.0]. Received: values from 1.5 to 1.5",
     ),
     "NaN": (
         np.nan * START,

@@ -318,14 +318,17 @@ def without(*keys):
         (without("image"), "`x` must have the key 'image'."),
         (without("label"), "`x` must have the key 'label' too."),
         (without("unlabeled_image"), "`x` must have the key 'unlabeled_image' too."),
-        ({**batch(), "labels": 1}, "`x` must have keys among 'image', 'label', 'unlabeled_image'"),
+        (
+            {**batch(), "labels": 1},
+            "`x` must have keys among 'image', 'sample_weight', 'label', 'unlabeled_image'",
+        ),
         (
             {**batch(), "label": np.eye(3, dtype="int32")[batch()["label"]]},
             "`label` must have shape (n,), one integer an example. Received: shape (9, 3)",
         ),
         (
             {**batch(), "sample_weight": np.ones(9)},
-            "`x` must have keys among 'image', 'label', 'unlabeled_image'. Received: ",
+            "`sample_weight` must be None beside unlabeled_image, whose rows are other ones.",
         ),
         (
             {**batch(), "label": batch()["label"] + 1},

@@ -341,7 +341,7 @@ def test_images_and_labels_alone_are_not_enough():
 
 def test_streams_have_no_sample_weights():
     model = compiled(make())
-    with pytest.raises(ValueError, match="`sample_weight` must be None: a batch has several kinds"):
+    with pytest.raises(ValueError, match="`sample_weight` must be None beside unlabeled_image"):
         model.fit(batch(), sample_weight=np.ones(64), verbose=0)
     with pytest.raises(ValueError, match="must have keys among 'image', 'sample_weight', 'label'"):
         model.evaluate(batch(), verbose=0)

@@ -66,11 +66,6 @@ def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
     """Raises unless the keys are among those of `fields`, and `image` is one of them."""
     if "image" not in batch:
         raise ValueError(f"`x` must have the key 'image'. Received: {_listed(batch)}.")
-    if "sample_weight" in batch and "sample_weight" not in fields:
-        raise ValueError(
-            "`sample_weight` must be None: a batch has several kinds of examples, each with rows "
-            "of its own. Received: weights of the examples."
-        )
     if not batch.keys() <= fields.keys():
         raise ValueError(f"`x` must have keys among {_listed(fields)}. Received: {_listed(batch)}.")
     if {"sample_weight", "unlabeled_image"} <= batch.keys():

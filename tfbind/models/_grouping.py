@@ -93,10 +93,12 @@ class GroupingModel(BaseModel):
 
     def _unpack(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns pixels `[B, P, C]` and the start, None unless the caller gave one."""
-        start = as_dict(inputs).get("initial_assignments")
+        given = as_dict(inputs)
+        start = given.get("initial_assignments")
         if start is not None:
             start = tf.cast(start, tf.float32)
-            check_shape("initial_assignments", tuple(start.shape), self._start_shape(None))
+            expected = self._start_shape(given["image"].shape[0])
+            check_shape("initial_assignments", tuple(start.shape), expected)
         return self._pixels(inputs), start
 
     def _outputs(

@@ -10,7 +10,7 @@ from tfbind._validation import check_choice, check_integer
 from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.layers import mlp
 from tfbind.models._base import BaseModel, means
-from tfbind.models._batch import images_of
+from tfbind.models._batch import Field, images_of
 from tfbind.models._endpoints import Endpoint, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 
@@ -42,7 +42,7 @@ class DenoisingAutoencoder(BaseModel):
     Call arguments:
         inputs: float32 `[B, *event_shape]`, in [0, 1] if Bernoulli; or a dict with that under
             `image`. Nothing is corrupted in `call`: `fit` and `evaluate` corrupt what they feed,
-            and the target is the clean data.
+            and the target is the clean data, or what they are given as `y`, like the inputs.
 
     Returns:
         A dict: `code`, float32 `[B, ...]`, what the encoder gives; `reconstruction`, float32
@@ -68,6 +68,8 @@ class DenoisingAutoencoder(BaseModel):
         Normal(0, 0.1).
     """
 
+    learns_from = "target"
+    scored_by = ("target",)
     term_weights = {"denoising_loss": 1.0}
 
     def __init__(
@@ -152,14 +154,19 @@ class DenoisingAutoencoder(BaseModel):
         code = self.encode(images_of(inputs, self.event_shape))
         return {"code": code, "reconstruction": self.observation.mean(self.decode(code))}
 
-    def denoising_loss(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns -log p(image | corrupted image), float32 `[B]`, nats per example."""
+    def fields(self, training: bool) -> dict[str, Field]:
+        fields = super().fields(training)
+        return {**fields, "target": fields["image"]._replace(title="target")}
+
+    def denoising_loss(self, images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns -log p(target | corrupted image), float32 `[B]`, nats per example."""
         noisy = images if self.corruption is None else self.corruption.corrupt(images, seed)
-        return losses.negative_log_likelihood(self.likelihood_of(self.encode(noisy)), images)
+        return losses.negative_log_likelihood(self.likelihood_of(self.encode(noisy)), targets)
 
     def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """The loss is of corrupted images in evaluation too, as for the paper's early stopping."""
-        return {"denoising_loss": self.denoising_loss(batch["image"], seed)}
+        images = batch["image"]
+        return {"denoising_loss": self.denoising_loss(images, batch.get("target", images), seed)}
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
         return {

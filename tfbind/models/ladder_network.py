@@ -113,8 +113,6 @@ class LadderNetwork(CalibratedModel):
 
     def fields(self, training: bool) -> dict[str, Field]:
         fields = super().fields(training)
-        if training:
-            del fields["sample_weight"]  # of which examples, the labelled or the others?
         return {**fields, **semi_supervised_fields(fields["image"], self.num_classes)}
 
     def check_training_keys(self, keys: Mapping) -> None:

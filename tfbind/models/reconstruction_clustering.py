@@ -244,7 +244,8 @@ class ReconstructionClustering(GroupingModel):
 
     def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """The autoencoder's denoising loss."""
-        return {"denoising_loss": self.autoencoder.denoising_loss(batch["image"], seed)}
+        images = batch["image"]
+        return {"denoising_loss": self.autoencoder.denoising_loss(images, images, seed)}
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
         return {
