@@ -43,7 +43,7 @@ def lower(preset, directory, epochs=None, data_dir=None):
     batches = dataset.take(preset.max_epochs * steps).as_numpy_iterator()
     data, order = _table(batches, preset.max_epochs, steps)
     batch = {name: data[name][rows[0, 0]] for name, rows in order.items()}
-    export_train_step(model, batch if "x" not in batch else batch["x"], directory / _PROGRAM)
+    export_train_step(model, batch, directory / _PROGRAM)
     arrays = {f"data/{name}": _smaller(array) for name, array in data.items()}
     arrays |= {f"order/{name}": array for name, array in order.items()}
     rates = np.array([preset.learning_rate(epoch) for epoch in range(preset.max_epochs)], "float32")
@@ -55,7 +55,7 @@ def _table(batches, epochs, steps):
     """Returns the different rows of all batches, and their order, int32 `[epochs, steps, B]`."""
     seen, rows, order = {}, {}, {}
     for number, batch in enumerate(batches):
-        for name, array in (batch if isinstance(batch, dict) else {"x": batch}).items():
+        for name, array in (batch if isinstance(batch, dict) else {"image": batch}).items():
             if name not in order:
                 seen[name], rows[name] = {}, []
                 order[name] = np.zeros((epochs, steps, len(array)), "int32")

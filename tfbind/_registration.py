@@ -16,7 +16,7 @@ from typing import Any
 
 def register(classes: Mapping[str, str]) -> None:
     """Gives Keras a stand-in for each class, by name and module, now or when it is imported."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:  # None where somebody forbids its import
         _register_now(classes)
     else:
         sys.meta_path.insert(0, _AfterKeras(classes))

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfbind import models
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 
 LOSSES = [5.0, 4.0, 4.5, 3.0, 3.5, 2.5, 2.9, 2.6, 2.8, 1.0]
@@ -50,8 +51,8 @@ def test_early_stopping_survives_a_kill_after_any_epoch(killed):
 
 @pytest.fixture
 def model():
-    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    model = models.DenoisingAutoencoder((2,), hidden_units=3, likelihood="gaussian")
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
     return model
 
 
@@ -62,8 +63,7 @@ def fit(model, directory, epochs, interval=0.0, patience=99):
     initial_epoch = checkpoint.restore(model)
     x = np.arange(8, dtype="float32").reshape(4, 2)
     model.fit(
-        x,
-        x.sum(axis=1) / 10,
+        x / 10,
         epochs=epochs,
         initial_epoch=initial_epoch,
         callbacks=[stopping, checkpoint],
@@ -99,7 +99,7 @@ def test_momentum_is_restored_too(model, tmp_path):
 
     def fresh():
         fresh = keras.models.clone_model(model)
-        fresh.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        fresh.compile(keras.optimizers.SGD(0.01, momentum=0.9))
         fresh.set_weights(start)
         return fresh
 

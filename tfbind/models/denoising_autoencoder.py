@@ -104,7 +104,7 @@ class DenoisingAutoencoder(BaseModel):
             self.observation = GaussianObservation(scale)
         self.value_range = (self.observation.low, self.observation.high)
         self.trackers |= means("denoising_loss")
-        self.built = True  # both halves are Keras models with weights already
+        self.build((None, *self.event_shape))
 
     def _default_encoder(self) -> keras.Model:
         return mlp(
@@ -128,7 +128,13 @@ class DenoisingAutoencoder(BaseModel):
         )
 
     def build(self, input_shape: Any = None) -> None:
+        if self.corruption is not None:
+            self.corruption.build(input_shape)
         self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> dict[str, tuple]:
+        code = self.encoder.compute_output_shape(input_shape)
+        return {"code": code, "reconstruction": tuple(input_shape)}
 
     @property
     def noise_seed(self) -> int:
