@@ -15,6 +15,7 @@ _MODELS = (
     "AdversarialMixture",
     "DenoisingAutoencoder",
     "LadderNetwork",
+    "PseudoLabelEnsemble",
     "ReconstructionClustering",
     "SemiSupervisedAdversarialMixture",
     "Tagger",

@@ -40,9 +40,14 @@ def test_tuples_do_what_pairs_do(num_members, strong, weak):
         wrong = random.random(noise.shape) < random.uniform(0.05, 0.6)
         clusters = np.where(wrong, noise, truth[:, None])
         confident = random.random(num_rows) < random.uniform(0.2, 1.0)
-        settings = {"num_buckets": num_clusters, "strong": strong, "weak": weak}
-        found = labeling.agreement_buckets(clusters, confident, **settings)
-        expected = pairwise_buckets(clusters, confident, **settings)
+        found = labeling.agreement_buckets(
+            clusters,
+            confident,
+            num_buckets=num_clusters,
+            strong_agreement=strong,
+            weak_agreement=weak,
+        )
+        expected = pairwise_buckets(clusters, confident, num_clusters, strong, weak)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -69,7 +74,7 @@ def test_seventy_thousand_rows_need_no_pairs():
     noise = random.integers(0, 10, (70_000, 10))
     clusters = np.where(random.random(noise.shape) < 0.1, noise, truth[:, None])
     for strong in (9, 8):
-        found = labeling.agreement_buckets(clusters, num_buckets=10, strong=strong)
+        found = labeling.agreement_buckets(clusters, num_buckets=10, strong_agreement=strong)
         assert len(np.unique(found)) == 11
         chosen = found >= 0
         assert len(np.unique(np.stack([found, truth], axis=1)[chosen], axis=0)) == 10
@@ -100,14 +105,15 @@ def test_weights_are_those_of_a_round_robin():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"strong": 2}, "`strong` must be an integer <= 1, since more members than that have"),
-        ({"strong": 0}, "`strong` must be an integer >= 1. Received: strong=0."),
-        ({"weak": -1}, "`weak` must be an integer >= 0. Received: weak=-1."),
-        ({"num_buckets": 0}, "`num_buckets` must be an integer >= 1. Received: num_buckets=0."),
+        ({"strong_agreement": 2}, "must be an integer <= 1, since more members than that have to"),
+        ({"strong_agreement": 0}, "must be an integer >= 1. Received: strong_agreement=0."),
+        ({"weak_agreement": -1}, "must be an integer >= 0. Received: weak_agreement=-1."),
+        ({"num_buckets": 0}, "must be an integer >= 1. Received: num_buckets=0."),
     ],
 )
 def test_what_is_out_of_range(settings, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"`{name}` {sentence}"):
         labeling.agreement_buckets([[0, 1]], **{"num_buckets": 2, **settings})
 
 

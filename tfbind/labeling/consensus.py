@@ -22,15 +22,15 @@ def agreement_buckets(
     confident: ArrayLike | None = None,
     *,
     num_buckets: int,
-    strong: int | None = None,
-    weak: int = 1,
+    strong_agreement: int | None = None,
+    weak_agreement: int = 1,
 ) -> np.ndarray:
     """Finds sets of examples that an ensemble keeps together, and far from each other.
 
-    Two examples are friends if more than `strong` members have them in one cluster, and may be of
-    one kind if more than `weak` do. The confident example with the most friends makes a bucket of
-    them; then they, and all that may be of their kind, are out, and the next bucket is made of
-    what is left. Time and memory grow linearly with N, but for sorting.
+    Two examples are friends if more than `strong_agreement` members have them in one cluster, and
+    may be of one kind if more than `weak_agreement` do. The confident example with the most friends
+    makes a bucket of them; then they, and all that may be of their kind, are out, and the next
+    bucket is made of what is left. Time and memory grow linearly with N, but for sorting.
 
     Args:
         clusters: Integers `[N, M]`, the cluster of each example by each of M members, whose
@@ -38,8 +38,9 @@ def agreement_buckets(
         confident: Booleans `[N]`, which examples a bucket may be made around; None for all. A
             friend in it need not be one.
         num_buckets: Integer >= 1, buckets at most.
-        strong: Integer from `weak` to M - 1; None for M - 1, so that friends are unanimous.
-        weak: Integer >= 0.
+        strong_agreement: Integer from `weak_agreement` to M - 1; None for M - 1, so that all
+            members agree on friends.
+        weak_agreement: Integer >= 0.
 
     Returns:
         int32 `[N]`, the bucket of each example, from 0 on as they were found; -1 for none.
@@ -50,7 +51,7 @@ def agreement_buckets(
     Example:
 
     >>> clusters = [[0, 2], [0, 2], [0, 1], [1, 0]]
-    >>> tfbind.labeling.agreement_buckets(clusters, num_buckets=2, weak=0).tolist()
+    >>> tfbind.labeling.agreement_buckets(clusters, num_buckets=2, weak_agreement=0).tolist()
     [0, 0, -1, 1]
 
     References:
@@ -59,8 +60,8 @@ def agreement_buckets(
     """
     clusters = _checked_clusters(clusters)
     num_rows, num_members = clusters.shape
-    strong = num_members - 1 if strong is None else strong
-    check_thresholds(num_members, strong, weak)
+    strong = num_members - 1 if strong_agreement is None else strong_agreement
+    check_agreement(num_members, strong, weak_agreement)
     num_buckets = check_integer("num_buckets", num_buckets, 1)
     tuples, kinds, left = np.unique(clusters, axis=0, return_inverse=True, return_counts=True)
     first = _first_rows(kinds, len(tuples), confident)
@@ -75,18 +76,18 @@ def agreement_buckets(
         chosen = np.flatnonzero((_agreement(tuples, center) > strong) & (left > 0))
         found[chosen] = bucket
         for each in chosen:
-            left[_agreement(tuples, each) > weak] = 0
+            left[_agreement(tuples, each) > weak_agreement] = 0
     return found[kinds]
 
 
-def check_thresholds(num_members: int, strong: int, weak: int) -> None:
-    """Raises unless `weak` <= `strong` < the number of members."""
-    check_integer("weak", weak, 0)
-    check_integer("strong", strong, weak)
+def check_agreement(num_members: int, strong: int, weak: int) -> None:
+    """Raises unless `weak_agreement` <= `strong_agreement` < the number of members."""
+    check_integer("weak_agreement", weak, 0)
+    check_integer("strong_agreement", strong, weak)
     if strong >= num_members:
         raise ValueError(
-            f"`strong` must be an integer <= {num_members - 1}, since more members than that have "
-            f"to agree and there are {num_members}. Received: strong={strong}."
+            f"`strong_agreement` must be an integer <= {num_members - 1}, since more members than "
+            f"that have to agree, of {num_members}. Received: strong_agreement={strong}."
         )
 
 
