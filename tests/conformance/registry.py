@@ -106,6 +106,11 @@ def _stream(event_shape, initial_epoch):
     return pipelines.epochs(_images(event_shape, 32), 8, seed=3, initial_epoch=initial_epoch)
 
 
+def _indexed(event_shape, num_rows):
+    index = np.arange(num_rows, dtype="int32")
+    return {"image": _images(event_shape, num_rows), "index": index}
+
+
 def _indexed_stream(event_shape, initial_epoch):
     return pipelines.shuffled_epochs(_images(event_shape, 32), 8, 3, initial_epoch, with_index=True)
 
@@ -368,7 +373,7 @@ REGISTRY = (
         compile=_compile_with_adam,
         event_shapes=_EVENT_SHAPES,
         inputs=_images,
-        fit_arguments=lambda *size: {"x": _images(*size)},
+        fit_arguments=lambda *size: {"x": _indexed(*size)},
         evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
         stream=_indexed_stream,
         output_keys={"probabilities", "member_probabilities"},
