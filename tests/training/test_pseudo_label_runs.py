@@ -14,16 +14,16 @@ from tfbind.training import Run, presets, tasks
 PRESET = presets.get("kingdra-tiny")
 
 
-def train(folder, **settings):
+def train(folder, data_dir, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a round without ten pseudo-classes
-        return training.train(PRESET, folder, verbose=0, **settings)
+        return training.train(PRESET, folder, data_dir, verbose=0, **settings)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, data_dir):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(folder)
+    train(folder, data_dir)
     return folder
 
 
@@ -34,10 +34,10 @@ def test_some_get_labels_after_the_first_round(run):
     assert 0.2 < shares[-1] <= 1.0
 
 
-def test_the_scores(run):
-    scores = training.evaluate(run)
+def test_the_scores(run, data_dir):
+    scores = training.evaluate(run, data_dir)
     model = Run(run).load()
-    images, labels = data.load("digits", "test", keys=("image", "label"))
+    images, labels = data.load("digits", "test", data_dir, keys=("image", "label"))
     p = model.predict(images, verbose=0)["member_probabilities"]
     errors = [1 - metrics.clustering_accuracy(labels, each) for each in p.argmax(axis=-1).T]
     assert scores["member_error"] == pytest.approx(np.mean(errors))
@@ -50,7 +50,7 @@ class Killed(BaseException):
     """Stands in for a signal: nothing in the library may catch it."""
 
 
-def test_a_run_killed_amid_a_round_ends_at_the_same_weights(run, tmp_path, monkeypatch):
+def test_a_run_killed_amid_a_round_ends_at_the_same_weights(run, tmp_path, data_dir, monkeypatch):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 5:
@@ -58,8 +58,8 @@ def test_a_run_killed_amid_a_round_ends_at_the_same_weights(run, tmp_path, monke
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(tasks.Clustering, "callbacks", lambda *arguments: (Kill(),))
-        train(tmp_path / "run", checkpoint_interval=0.0)
-    resumed = train(tmp_path / "run")
+        train(tmp_path / "run", data_dir, checkpoint_interval=0.0)
+    resumed = train(tmp_path / "run", data_dir)
     for one, other in zip(resumed.weights, Run(run).load().weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
@@ -73,7 +73,7 @@ def test_bytes_are_labelled_as_floats(tmp_path, monkeypatch):
     np.testing.assert_allclose(seen[0], images / 255, rtol=1e-6)
 
 
-def test_a_task_without_row_numbers_is_refused(tmp_path, monkeypatch):
+def test_a_task_without_row_numbers_is_refused(tmp_path, data_dir, monkeypatch):
     of_task = tasks.Clustering.training_data
     monkeypatch.setattr(
         tasks.Clustering,
@@ -81,4 +81,4 @@ def test_a_task_without_row_numbers_is_refused(tmp_path, monkeypatch):
         lambda *arguments: dataclasses.replace(of_task(*arguments), images=None),
     )
     with pytest.raises(ValueError, match="`task` must be one of clustering for a model that"):
-        training.train(PRESET, tmp_path / "run", verbose=0)
+        training.train(PRESET, tmp_path / "run", data_dir, verbose=0)

@@ -134,10 +134,11 @@ def _friends(groupings: _Groupings, left: np.ndarray) -> np.ndarray:
     """
     exactly: dict[int, np.ndarray] = {}
     for size, groups in groupings.items():
-        counted = sum(np.bincount(group, left)[group] for group in groups)
-        above = sum(math.comb(a, size) * number for a, number in exactly.items())
-        exactly[size] = counted - above
-    return np.rint(sum(exactly.values())).astype("int64")
+        counted = np.sum([np.bincount(group, left)[group] for group in groups], axis=0)
+        for a, number in exactly.items():
+            counted -= math.comb(a, size) * number
+        exactly[size] = counted
+    return np.rint(np.sum(list(exactly.values()), axis=0)).astype("int64")
 
 
 def name_buckets(buckets: ArrayLike, clusters: ArrayLike, num_clusters: int) -> np.ndarray:
