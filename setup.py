@@ -16,6 +16,7 @@ PACKAGES = {
     "tfbind": "tfbind",
     "tfbind.data": "tfbind/data",
     "tfbind.distributions": "tfbind/distributions",
+    "tfbind.labeling": "tfbind/labeling",
     "tfbind.layers": "tfbind/layers",
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",

@@ -106,6 +106,15 @@ def _stream(event_shape, initial_epoch):
     return pipelines.epochs(_images(event_shape, 32), 8, seed=3, initial_epoch=initial_epoch)
 
 
+def _indexed(event_shape, num_rows):
+    index = np.arange(num_rows, dtype="int32")
+    return {"image": _images(event_shape, num_rows), "index": index}
+
+
+def _indexed_stream(event_shape, initial_epoch):
+    return pipelines.shuffled_epochs(_images(event_shape, 32), 8, 3, initial_epoch, with_index=True)
+
+
 def _semi_supervised(event_shape, num_rows, num_classes=2):
     """Returns a dict batch: fewer labelled images than unlabelled, whose class is one of bars."""
     patterns = _images(event_shape, num_classes, seed=2)
@@ -350,6 +359,38 @@ REGISTRY = (
         + 2
         + (2 * (12 + 8 + 2) + 3)
         + (2 * (64 + 12 + 8 + 2) + 4),
+    ),
+    Entry(
+        model=models.PseudoLabelEnsemble,
+        make=lambda event_shape: models.PseudoLabelEnsemble(
+            event_shape,
+            num_clusters=3,
+            num_members=2,
+            hidden_units=(8,),
+            denoising_weights=(10.0, 1.0, 0.1),
+            first_epochs=100,  # of agreement there is too little here
+        ),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _indexed(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
+        stream=_indexed_stream,
+        output_keys={"probabilities", "member_probabilities"},
+        fit_keys={
+            *("loss", "denoising_cost", "information_cost", "noise_divergence"),
+            *("pseudo_cost", "pseudo_labelled", "marginal_entropy", "used_clusters"),
+        },
+        evaluate_keys={
+            *("loss", "information_cost", "marginal_entropy", "used_clusters"),
+            *("accuracy", "majority_accuracy"),
+        },
+        # of each member kernels both ways, biases, combinators, and statistics; then the members'
+        # shares and the weights of the pseudo-classes
+        num_weights=2 * (2 * (64 * 8 + 8 * 3) + (8 + 3) + 10 * (64 + 8 + 3))
+        + 2 * ((2 * 8 + 1) + (2 * (64 + 8 + 3) + 3))
+        + 2
+        + 3,
     ),
     _tagger_entry("binary", normalization="layer"),
     _tagger_entry(

@@ -40,9 +40,12 @@ class RowLabels(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_rows: int | None = None
         self.num_heads = None if num_heads is None else check_integer("num_heads", num_heads, 1)
-        self.built = True
+        self.build((None,))
         if num_rows is not None:
             self.resize(num_rows)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes nothing: `resize` does."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,6 +77,9 @@ class RowLabels(keras.layers.Layer):
 
     def call(self, index: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.labels, index, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*self.shape[:-1], *input_shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_rows": self.num_rows, "num_heads": self.num_heads}

@@ -4,6 +4,7 @@ from tfbind import _backend as _backend
 from tfbind.models.adversarial_mixture import AdversarialMixture
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 from tfbind.models.ladder_network import LadderNetwork
+from tfbind.models.pseudo_label_ensemble import PseudoLabelEnsemble
 from tfbind.models.reconstruction_clustering import ReconstructionClustering
 from tfbind.models.semi_supervised_adversarial_mixture import SemiSupervisedAdversarialMixture
 from tfbind.models.tagger import Tagger
@@ -13,6 +14,7 @@ __all__ = [
     "AdversarialMixture",
     "DenoisingAutoencoder",
     "LadderNetwork",
+    "PseudoLabelEnsemble",
     "ReconstructionClustering",
     "SemiSupervisedAdversarialMixture",
     "Tagger",

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from tfbind._validation import check_number
 from tfbind.layers._corruption import Corruption
 
 
@@ -16,6 +18,31 @@ def check_corruption(layer: Any) -> Corruption | None:
             f"Received: corruption={layer!r}."
         )
     return layer
+
+
+def ladder_units(event_shape: tuple, hidden_units: Any, top: int) -> tuple[int, ...]:
+    """Returns the widths of a ladder for examples of `event_shape`, from the input to the top."""
+    if not isinstance(hidden_units, (tuple, list)) or not hidden_units:
+        raise ValueError(
+            "`hidden_units` must be a tuple of one integer or more. "
+            f"Received: hidden_units={hidden_units!r}."
+        )
+    return (int(np.prod(event_shape)), *hidden_units, top)
+
+
+def check_denoising_weights(weights: Any, num_layers: int) -> tuple[float, ...]:
+    """Returns the weights of a ladder's denoising costs; raises unless there is one a layer."""
+    if not isinstance(weights, (tuple, list)) or len(weights) != num_layers:
+        raise ValueError(
+            f"`denoising_weights` must be a tuple of {num_layers} numbers, one a layer, the "
+            f"input's first. Received: denoising_weights={weights!r}."
+        )
+    return tuple(check_number("denoising_weights", weight, 0) for weight in weights)
+
+
+def lowest_weighted(weights: Sequence[float]) -> int:
+    """Returns the lowest layer whose denoising counts; one more than the top if none does."""
+    return next((layer for layer, weight in enumerate(weights) if weight), len(weights))
 
 
 def saved_parts(model: keras.Model, own: Mapping[str, bool]) -> dict[str, Any]:

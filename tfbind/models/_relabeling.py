@@ -49,14 +49,16 @@ class RelabelingModel(BaseModel):
         """Makes room for labels, unless there is room for as many rows already."""
         if num_rows != self.row_labels.num_rows:
             self.row_labels.resize(num_rows)
-            self.make_train_function(force=True)  # the old one looks up what is gone
+            if self.compiled:
+                self.make_train_function(force=True)  # the old one looks up what is gone
 
     def end_training(self) -> None:
         self.row_labels.drop()
 
     def fields(self, training: bool) -> dict[str, Field]:
         fields = super().fields(training)
-        return {**fields, "index": Field("index", (), True, 0)} if training else fields
+        # Elsewhere nothing asks for it, but `validation_split` cuts it off with the images
+        return {**fields, "index": Field("index", (), True, 0)}
 
     def _feed(
         self, data: Any, batch_size: int | None, initial_epoch: int
@@ -64,7 +66,9 @@ class RelabelingModel(BaseModel):
         if isinstance(data, tf.data.Dataset):
             _batch.require_keys(data.element_spec, ("index",))
         else:
-            data = {**data, "index": np.arange(len(data["image"]), dtype="int32")}
+            num_rows = len(data["image"])
+            data = {**data, "index": np.arange(num_rows, dtype="int32")}
+            self.prepare_labels(num_rows)  # before any callback that loads weights
         return super()._feed(data, batch_size, initial_epoch)
 
     def own_callbacks(self, data: Any) -> list[keras.callbacks.Callback]:

@@ -2,16 +2,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfbind import losses, seeds
-from tfbind._validation import check_integer, check_number
+from tfbind._validation import check_integer
 from tfbind.layers import Ladder
 from tfbind.models._base import means
 from tfbind.models._batch import Field, images_of, require_keys, semi_supervised_fields
 from tfbind.models._calibration import CalibratedModel
 from tfbind.models._endpoints import Endpoint, image_spec
+from tfbind.models._parts import check_denoising_weights, ladder_units, lowest_weighted
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -85,13 +85,8 @@ class LadderNetwork(CalibratedModel):
     ) -> None:
         num_classes = check_integer("num_classes", num_classes, 2)
         super().__init__(event_shape, **kwargs)
-        if not isinstance(hidden_units, (tuple, list)) or not hidden_units:
-            raise ValueError(
-                "`hidden_units` must be a tuple of one integer or more. "
-                f"Received: hidden_units={hidden_units!r}."
-            )
-        units = (int(np.prod(self.event_shape)), *hidden_units, num_classes)
-        self.denoising_weights = _checked_weights(denoising_weights, len(units))
+        units = ladder_units(self.event_shape, hidden_units, num_classes)
+        self.denoising_weights = check_denoising_weights(denoising_weights, len(units))
         self.num_classes = num_classes
         self.seed = seeds.base_seed(seed)
         self.ladder = Ladder(
@@ -99,9 +94,7 @@ class LadderNetwork(CalibratedModel):
             noise=noise,
             combinator=combinator,
             dtype=self.dtype_policy,
-            lowest_reconstruction=next(
-                (i for i, weight in enumerate(self.denoising_weights) if weight), len(units)
-            ),
+            lowest_reconstruction=lowest_weighted(self.denoising_weights),
         )
         self.trackers |= means("classification_cost", "denoising_cost", "accuracy")
         self.build()
@@ -187,15 +180,6 @@ class LadderNetwork(CalibratedModel):
             "combinator": self.ladder.combinator,
             "seed": self.seed,
         }
-
-
-def _checked_weights(weights: Any, num_layers: int) -> tuple[float, ...]:
-    if not isinstance(weights, (tuple, list)) or len(weights) != num_layers:
-        raise ValueError(
-            f"`denoising_weights` must be a tuple of {num_layers} numbers, one a layer, the "
-            f"input's first. Received: denoising_weights={weights!r}."
-        )
-    return tuple(check_number("denoising_weights", weight, 0) for weight in weights)
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

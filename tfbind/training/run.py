@@ -1,5 +1,7 @@
 """From a preset to a trained, scored and drawn run."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,12 +10,14 @@ from matplotlib.figure import Figure
 
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
+from tfbind.models._relabeling import Relabeling, RelabelingModel
 from tfbind.training.callbacks import ProgressLine
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 from tfbind.training.folder import Path, Run
 from tfbind.training.preset import Preset
 from tfbind.training.source import Source
 from tfbind.training.tasks import TrainingData
+from tfbind.training.tasks.base import Examples
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
@@ -161,15 +165,16 @@ def _fit(
 ) -> None:
     """Trains to the end, from the newest checkpoint if there is one."""
     initial_epoch = checkpoint.restore(model)
-    dataset, steps = training_data.stream(initial_epoch)
+    stream, relabeling = _labelled_by(model, training_data)
+    dataset, steps = stream(initial_epoch)
     # Those of the task come before the checkpoint, so that what they log is recorded.
-    callbacks = [keras.callbacks.LearningRateScheduler(preset.learning_rate), *own]
+    callbacks = [keras.callbacks.LearningRateScheduler(preset.learning_rate), *relabeling, *own]
     callbacks += [] if checkpoint.stopping is None else [checkpoint.stopping]
     callbacks += [checkpoint, keras.callbacks.TerminateOnNaN()]
     callbacks += [ProgressLine()] if verbose == 1 else []  # Keras' own bar takes two lines an epoch
     if model.needs_calibration:
         # On the batches of the first epoch, whichever epoch a resumed run begins with
-        callbacks.append(Calibration(training_data.stream(0)[0].take(steps)))
+        callbacks.append(Calibration(stream(0)[0].take(steps)))
     model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
     model.fit(
         dataset,
@@ -182,6 +187,21 @@ def _fit(
         shuffle=False,  # the pipeline does
         verbose=2 if verbose == 2 else 0,
     )
+
+
+def _labelled_by(
+    model: keras.Model, training_data: TrainingData
+) -> tuple[Callable, tuple[Relabeling, ...]]:
+    """Returns the stream for the model and, for one that labels its examples, the callback."""
+    if not isinstance(model, RelabelingModel):
+        return training_data.stream, ()
+    if training_data.images is None:
+        raise ValueError(
+            "`task` must be one of clustering for a model that labels its own examples. Received: "
+            f"a task without row numbers, and a {type(model).__name__}."
+        )
+    stream = functools.partial(training_data.stream, with_index=True)
+    return stream, (Relabeling(Examples(training_data.images).floats().image),)
 
 
 def _notes(preset: Preset, history: list[dict]) -> dict[str, Any]:

@@ -41,12 +41,16 @@ class TrainingData:
     Attributes:
         event_shape: Shape of one example.
         stream: Initial epoch -> an endless `tf.data.Dataset` whose order depends on the seed and
-            the epoch alone, as those of `tfbind.data.pipelines`; and the steps in an epoch.
+            the epoch alone, as those of `tfbind.data.pipelines`; and the steps in an epoch. With
+            `with_index=True` of dicts with row numbers, if there are `images`.
+        images: The examples in the order of their row numbers, bytes or floats, for models that
+            label them; None where the stream has no row numbers.
         validation: The `validation_data` of `fit`, or None.
     """
 
     event_shape: tuple[int, ...]
     stream: Callable
+    images: np.ndarray | None = None
     validation: Any = None
 
 

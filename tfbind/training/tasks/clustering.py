@@ -11,7 +11,7 @@ from sklearn import manifold
 
 from tfbind import metrics, plots
 from tfbind.data import pipelines
-from tfbind.models import AdversarialMixture
+from tfbind.models import AdversarialMixture, PseudoLabelEnsemble
 from tfbind.models._clustering import ClusteringModel
 from tfbind.training.callbacks import ClusteringErrors, CollapseWarning, clustering_errors
 from tfbind.training.tasks.base import Examples, Task, TrainingData, truth
@@ -29,7 +29,9 @@ class Clustering(Task):
 
     def training_data(self, examples: Examples, batch_size: int, seed: int) -> TrainingData:
         stream = functools.partial(pipelines.shuffled_epochs, examples.image, batch_size, seed)
-        return TrainingData(event_shape=examples.image.shape[1:], stream=stream)
+        return TrainingData(
+            event_shape=examples.image.shape[1:], stream=stream, images=examples.image
+        )
 
     def callbacks(
         self, model: keras.Model, watched: Examples | None, seed: int
@@ -52,7 +54,8 @@ class Clustering(Task):
             A dict: `error`, the share of examples outside the best matching of clusters and
             classes; `majority_error`, where a cluster stands for its most frequent class;
             `used_clusters` and `marginal_entropy`; of an adversarial mixture `latent_error`, as
-            the first, for clusters by p(y|z); and `num_images`.
+            the first, for clusters by p(y|z); of an ensemble `member_error`, the mean of its
+            members', and `best_member_error`; and `num_images`.
         """
         labels = truth(examples.label, "the classes of the images")
         found = model.predict(examples.image, batch_size=BATCH, verbose=verbose)
@@ -60,6 +63,8 @@ class Clustering(Task):
         if isinstance(model, AdversarialMixture):
             by_latent = clustering_errors(labels, clusters_by_latent(model, found))
             scores["latent_error"] = by_latent["error"]
+        if isinstance(model, PseudoLabelEnsemble):
+            scores |= member_errors(labels, found["member_probabilities"])
         return {**scores, **cluster_usage(model, found), "num_images": len(labels)}
 
     def figures(self, model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
@@ -74,6 +79,13 @@ def collapse_warning(model: keras.Model) -> tuple[CollapseWarning, ...]:
 def clusters_by_latent(model: AdversarialMixture, found: dict[str, Any]) -> np.ndarray:
     """Returns the clusters by p(y|z), of what `predict` gives."""
     return np.argmax(model.component_probabilities(found["latent"]), axis=1)
+
+
+def member_errors(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Returns what members of an ensemble do alone, of their `probabilities` `[n, M, K]`."""
+    clusters = probabilities.argmax(axis=-1).T
+    errors = [clustering_errors(labels, each)["error"] for each in clusters]
+    return {"member_error": float(np.mean(errors)), "best_member_error": min(errors)}
 
 
 def cluster_usage(model: keras.Model, found: dict[str, Any]) -> dict[str, float]:

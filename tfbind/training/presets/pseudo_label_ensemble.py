@@ -1,0 +1,57 @@
+"""Kingdra's ensemble: MNIST as in the authors' code, and digits of 8x8 pixels."""
+
+from tfbind.training.preset import Optimizer, Paper, Part, Preset
+from tfbind.training.tasks import Clustering
+
+_PAPER = "Gupta et al., Unsupervised Clustering using Pseudo-semi-supervised Learning, ICLR 2020"
+
+_MNIST = Preset(
+    name="kingdra-mnist",
+    summary="Pseudo-label ensemble on MNIST: the paper's, for an accelerator",
+    model=Part(
+        "PseudoLabelEnsemble",
+        num_clusters=10,
+        num_members=10,
+        hidden_units=(1200, 1200),
+        noise=0.3,
+        denoising_weights=(1000.0, 10.0, 0.1, 0.1),
+        information_weight=0.1,
+        confidence_threshold=0.9,
+        first_epochs=5,
+        round_epochs=5,
+    ),
+    task=Clustering(dataset="mnist", watched_split="test"),
+    optimizer=Optimizer(learning_rate=2e-3),
+    batch_size=64,
+    max_epochs=250,
+    paper=Paper(score=0.015, source=_PAPER),
+)
+# A denoising cost as high as for MNIST leaves little of the information of so few pixels, and ten
+# networks are seldom all sure of one of so few images.
+_DIGITS = _MNIST.changed(
+    name="kingdra-digits",
+    summary="Pseudo-label ensemble on 8x8 digits: ours",
+    num_members=6,
+    hidden_units=(100, 100),
+    denoising_weights=(10.0, 1.0, 0.1, 0.1),
+    information_weight=0.4,
+    confidence_threshold=0.0,
+    first_epochs=30,
+    round_epochs=10,
+    dataset="digits",
+    max_epochs=80,
+    paper=Paper(source="ours"),
+)
+_TINY = _DIGITS.changed(
+    name="kingdra-tiny",
+    summary="Pseudo-label ensemble in seconds, for tests and notebooks",
+    num_members=2,
+    hidden_units=(32,),
+    denoising_weights=(10.0, 0.1, 0.1),
+    first_epochs=4,
+    round_epochs=3,
+    max_epochs=10,
+    paper=Paper(source="made for tests"),
+)
+
+PRESETS = (_MNIST, _DIGITS, _TINY)
