@@ -72,7 +72,7 @@ def agreement_buckets(
         if not sizes.any():
             break
         largest = np.flatnonzero(sizes == sizes.max())
-        center = largest[first[largest].argmin()]
+        center = int(largest[first[largest].argmin()])
         chosen = np.flatnonzero((_agreement(tuples, center) > strong) & (left > 0))
         found[chosen] = bucket
         for each in chosen:

@@ -122,7 +122,7 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
         batched: bool = True,
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         num_members = check_integer("num_members", num_members, 2)
         # For every member, or for all, its pseudo-classes; and last, the best buckets so far
         num_heads = 1 + (1 if mapping == "common" else num_members)
@@ -177,11 +177,12 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
         return {name: self.num_members * weight for name, weight in weights.items()}
 
     def build(self, input_shape: Any = None) -> None:
-        if self.built:
+        if self.ladder.built:
             return
         self.ladder.build((None, self.ladder.units[0]))
         # How much an example of each pseudo-class weighs; nothing while there are none
-        shape = (self.row_labels.num_heads - 1, self.num_clusters)
+        languages = 1 if self.mapping == "common" else self.num_members
+        shape = (languages, self.num_clusters)
         self.class_weights = self._state("class_weights", shape)
         # Of each member in the answer: one of them until they have a language in common
         self.shares = self._state("shares", (self.num_members,))
