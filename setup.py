@@ -16,6 +16,7 @@ PACKAGES = {
     "tfbind": "tfbind",
     "tfbind.data": "tfbind/data",
     "tfbind.distributions": "tfbind/distributions",
+    "tfbind.labeling": "tfbind/labeling",
     "tfbind.layers": "tfbind/layers",
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",
@@ -58,6 +59,7 @@ EXTRAS["dev"] = [
     "mypy",
     "nbclient",
     "nbformat",
+    "POT",  # the oracle of labeling.balanced_labels
     "pytest",
     "pytest-xdist",
     "ruff",

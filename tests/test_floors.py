@@ -16,7 +16,7 @@ FLOORS = (
     ("_backend", "_files", "_registration", "_validation", "seeds"),
     ("data", "metrics"),
     ("plots",),
-    ("distributions", "layers", "losses"),
+    ("distributions", "labeling", "layers", "losses"),
     ("models",),
     ("training",),
     ("export",),

@@ -34,6 +34,7 @@ _MODULES = (
     "data",
     "distributions",
     "export",
+    "labeling",
     "layers",
     "metrics",
     "models",
