@@ -16,6 +16,7 @@ _MODELS = (
     "DenoisingAutoencoder",
     "LadderNetwork",
     "ReconstructionClustering",
+    "SelfLabeling",
     "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",

@@ -5,6 +5,7 @@ from tfbind.models.adversarial_mixture import AdversarialMixture
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 from tfbind.models.ladder_network import LadderNetwork
 from tfbind.models.reconstruction_clustering import ReconstructionClustering
+from tfbind.models.self_labeling import SelfLabeling
 from tfbind.models.semi_supervised_adversarial_mixture import SemiSupervisedAdversarialMixture
 from tfbind.models.tagger import Tagger
 from tfbind.models.untapped_vae import UntappedVAE
@@ -14,6 +15,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "LadderNetwork",
     "ReconstructionClustering",
+    "SelfLabeling",
     "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",
