@@ -126,6 +126,19 @@ def _semi_supervised_stream(event_shape, initial_epoch):
     return pipelines.semi_supervised_epochs(*arrays, 8, seed=3, initial_epoch=initial_epoch)
 
 
+def _self_labeling(event_shape, **settings):
+    return models.SelfLabeling(event_shape, 3, num_heads=2, num_rows=16, **settings)
+
+
+def _numbered(event_shape, num_rows):
+    return {"image": _images(event_shape, num_rows), "index": np.arange(num_rows, dtype="int32")}
+
+
+def _numbered_stream(event_shape, initial_epoch):
+    images = _images(event_shape, 16)
+    return pipelines.shuffled_epochs(images, 8, 3, initial_epoch, with_index=True)
+
+
 def _autoencoder(event_shape):
     return models.DenoisingAutoencoder(
         event_shape,
@@ -350,6 +363,30 @@ REGISTRY = (
         + 2
         + (2 * (12 + 8 + 2) + 3)
         + (2 * (64 + 12 + 8 + 2) + 4),
+    ),
+    Entry(
+        model=models.SelfLabeling,
+        make=lambda event_shape: _self_labeling(event_shape, units=(4, 6)),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _numbered(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
+        stream=_numbered_stream,
+        output_keys={"probabilities", "features"},
+        fit_keys={
+            *("loss", "cross_entropy", "marginal_entropy", "used_clusters"),
+            *("changed_labels", "cluster_error"),
+        },
+        evaluate_keys={
+            *("loss", "cross_entropy", "marginal_entropy", "used_clusters"),
+            *("accuracy", "majority_accuracy"),
+        },
+        make_with=lambda event_shape, layer: _self_labeling(
+            event_shape, backbone=_network(event_shape, layer)
+        ),
+        # a convolution, a dense layer and their normalisation, heads, labels, and notes of them
+        num_weights=(9 * 4 + 4 * 4) + (64 * 6 + 4 * 6) + 6 * (6 + 1) + 2 * 16 + (2 + 1 + 1),
     ),
     _tagger_entry("binary", normalization="layer"),
     _tagger_entry(

@@ -16,7 +16,8 @@ class Assignment(NamedTuple):
     """What `balanced_labels` finds.
 
     Attributes:
-        labels: int32 `[N]`, the cluster of each example.
+        labels: int32 `[N]`, the cluster of each example; each cluster has its share of them, up to
+            one example.
         log_scales: float32 `[K]`, u, such that the plan gives example n to cluster k with
             probability softmax_k(strength * logits[n, k] + u[k]).
         cluster_error: float32 scalar, how far the shares of the clusters in the plan are from the
@@ -26,7 +27,7 @@ class Assignment(NamedTuple):
         num_iterations: int32 scalar.
     """
 
-    labels: tf.Tensor
+    labels: np.ndarray
     log_scales: tf.Tensor
     cluster_error: tf.Tensor
     example_error: tf.Tensor
@@ -47,8 +48,8 @@ def balanced_labels(
     Of all plans Q of which every example has 1 / N and every cluster its share, the one that is
     found has the least -sum Q log p - H(Q) / strength. The iterations run in the log domain, in
     float32, over chunks of rows; beside the logits they need memory for K numbers and one chunk.
-    Labels are the most probable clusters in the plan, so that their counts miss the shares by what
-    rounding takes.
+    Every example then gets its most probable cluster in the plan, where there is room: those that
+    the plan is surest of come first, and the others have the next best.
 
     Args:
         logits: float32 `[N, K]`, of p(cluster | example), up to a constant an example.
@@ -76,7 +77,8 @@ def balanced_labels(
         Cuturi. Sinkhorn Distances. NeurIPS, 2013. https://arxiv.org/abs/1306.0895.
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371, section 3.1. Theirs runs in
-        float64, outside the log domain, and without a cap.
+        float64, outside the log domain, and without a cap, and rounds without regard to the
+        shares, which gives all examples to the largest cluster while the logits say little.
     """
     strength = check_number("strength", strength, 0, open_low=True)
     tolerance = check_number("tolerance", tolerance, 0, open_low=True)
@@ -87,7 +89,7 @@ def balanced_labels(
     num_rows, num_clusters = logits.shape
     check_enough_rows("logits", num_rows, num_clusters)
     log_marginal = tf.math.log(tf.constant(check_marginal(marginal, num_clusters), tf.float32))
-    found = _solve(
+    log_scales, *errors = _solve(
         logits,
         log_marginal,
         tf.constant(strength),
@@ -95,9 +97,16 @@ def balanced_labels(
         tf.constant(max_iterations),
         min(chunk_size, num_rows),
     )
-    if not np.isfinite(found.cluster_error):
+    if not np.isfinite(errors[0]):
         raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
-    return found
+    room = share_counts(marginal, num_clusters, num_rows)
+    return Assignment(_rounded(logits, log_scales, strength, room), log_scales, *errors)
+
+
+def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
+    """Returns how many of the examples each cluster gets, int64 `[K]`, which sum to N."""
+    ends = np.cumsum(check_marginal(marginal, num_clusters)) * num_rows
+    return np.diff(np.rint(ends).astype(int), prepend=0)
 
 
 def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
@@ -138,8 +147,31 @@ def _solve(logits, log_marginal, strength, tolerance, max_iterations, chunk):
 
     start = (tf.constant(0), *[tf.zeros_like(marginal)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
     steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
-    labels = tf.argmax(strength * logits + u, axis=-1, output_type=tf.int32)
-    return Assignment(labels, u, cluster_error, example_error, steps)
+    return u, cluster_error, example_error, steps
+
+
+def _rounded(logits, log_scales, strength, room):
+    """Returns a cluster an example, int32 `[N]`; `room` says how many examples each one takes."""
+    labels = np.full(len(logits), -1, "int32")
+    while room.any():  # every round fills a cluster at least, or is the last
+        shut = tf.constant(np.where(room > 0, 0.0, -np.inf), tf.float32)
+        best, sure = (x.numpy() for x in _best(logits, log_scales, tf.constant(strength), shut))
+        rows = np.flatnonzero(labels < 0)
+        rows = rows[np.lexsort((-sure[rows], best[rows]))]  # by cluster, the surest first
+        places = np.arange(len(rows)) - np.searchsorted(best[rows], best[rows])
+        rows = rows[places < room[best[rows]]]
+        labels[rows] = best[rows]
+        room = room - np.bincount(best[rows], minlength=len(room))
+    return labels
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _best(logits, log_scales, strength, shut):
+    """Returns each example's best cluster of those that are not shut, and its log-probability."""
+    scores = strength * (logits - _highest(logits)) + log_scales
+    highest = tf.reduce_max(scores + shut, axis=-1)
+    best = tf.argmax(scores + shut, axis=-1, output_type=tf.int32)
+    return best, highest - tf.reduce_logsumexp(scores, axis=-1)
 
 
 def _shares(logits, strength, u, chunk):

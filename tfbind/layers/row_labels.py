@@ -40,7 +40,7 @@ class RowLabels(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_rows: int | None = None
         self.num_heads = None if num_heads is None else check_integer("num_heads", num_heads, 1)
-        self.built = True
+        self.build((None,))
         if num_rows is not None:
             self.resize(num_rows)
 
@@ -79,6 +79,9 @@ class RowLabels(keras.layers.Layer):
                 "call `resize`, or give `fit` the `Relabeling` of the training set."
             )
         return tf.gather(self.labels, index, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (*self.shape[:-1], *input_shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_rows": self.num_rows, "num_heads": self.num_heads}

@@ -55,8 +55,7 @@ class RelabelingModel(BaseModel):
         self.row_labels.drop()
 
     def fields(self, training: bool) -> dict[str, Field]:
-        fields = super().fields(training)
-        return {**fields, "index": Field("index", (), True, 0)} if training else fields
+        return {**super().fields(training), "index": Field("index", (), True, 0)}
 
     def _feed(
         self, data: Any, batch_size: int | None, initial_epoch: int

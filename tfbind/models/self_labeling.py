@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfbind import seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling import Assignment, balanced_labels
-from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal
+from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts
 from tfbind.layers import mlp
 from tfbind.models import _batch
 from tfbind.models._base import means
@@ -23,7 +23,7 @@ _DENSE = (512, 512, 128)
 _BATCH = 500  # of examples whose features are taken at a time
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
-_WARN_ABOVE = 0.01  # share of the examples that a plan may have in wrong clusters without a word
+_WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -80,7 +80,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
         which takes the features of one distorted view of each image with the network in training
-        mode; here they are those of the image itself, with population statistics.
+        mode (here they are those of the image itself, with population statistics), and whose
+        labels may miss the shares.
     """
 
     term_weights = {"cross_entropy": 1.0}
@@ -212,8 +213,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     def _start_labels(self) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
         num_rows = self.row_labels.num_rows
-        ends = np.cumsum(check_marginal(self.marginal, self.num_clusters))
-        labels = np.searchsorted(ends[:-1], (np.arange(num_rows) + 0.5) / num_rows)
+        counts = share_counts(self.marginal, self.num_clusters, num_rows)
+        labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
 
@@ -300,7 +301,8 @@ def _label_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[in
 
 
 def _checked_units(units: Sequence[int]) -> tuple[int, ...]:
-    check_integer("len(units)", len(units), 1)
+    if not units:
+        raise ValueError(f"`units` must hold at least one integer. Received: units={units!r}.")
     return tuple(check_integer("units", size, 1) for size in units)
 
 
