@@ -101,7 +101,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_label_epochs: int | None = None,
         seed: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
         shares = check_marginal(marginal, num_clusters)
