@@ -59,6 +59,7 @@ EXTRAS["dev"] = [
     "mypy",
     "nbclient",
     "nbformat",
+    "POT",  # the oracle of labeling.balanced_labels
     "pytest",
     "pytest-xdist",
     "ruff",

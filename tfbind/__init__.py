@@ -17,6 +17,7 @@ _MODELS = (
     "LadderNetwork",
     "PseudoLabelEnsemble",
     "ReconstructionClustering",
+    "SelfLabeling",
     "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",

@@ -135,6 +135,10 @@ def _semi_supervised_stream(event_shape, initial_epoch):
     return pipelines.semi_supervised_epochs(*arrays, 8, seed=3, initial_epoch=initial_epoch)
 
 
+def _self_labeling(event_shape, **settings):
+    return models.SelfLabeling(event_shape, 3, num_heads=2, num_rows=16, **settings)
+
+
 def _autoencoder(event_shape):
     return models.DenoisingAutoencoder(
         event_shape,
@@ -391,6 +395,30 @@ REGISTRY = (
         + 2 * ((2 * 8 + 1) + (2 * (64 + 8 + 3) + 3))
         + 2
         + 3,
+    ),
+    Entry(
+        model=models.SelfLabeling,
+        make=lambda event_shape: _self_labeling(event_shape, units=(4, 6)),
+        compile=_compile_with_adam,
+        event_shapes=_EVENT_SHAPES,
+        inputs=_images,
+        fit_arguments=lambda *size: {"x": _indexed(*size)},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
+        stream=_indexed_stream,
+        output_keys={"probabilities", "features"},
+        fit_keys={
+            *("loss", "cross_entropy", "marginal_entropy", "used_clusters"),
+            *("changed_labels", "cluster_error"),
+        },
+        evaluate_keys={
+            *("loss", "cross_entropy", "marginal_entropy", "used_clusters"),
+            *("accuracy", "majority_accuracy"),
+        },
+        make_with=lambda event_shape, layer: _self_labeling(
+            event_shape, backbone=_network(event_shape, layer)
+        ),
+        # a convolution, a dense layer and their normalisation, heads, labels, and notes of them
+        num_weights=(9 * 4 + 4 * 4) + (64 * 6 + 4 * 6) + 6 * (6 + 1) + 2 * 16 + (2 + 1 + 1),
     ),
     _tagger_entry("binary", normalization="layer"),
     _tagger_entry(

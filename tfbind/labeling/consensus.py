@@ -76,7 +76,7 @@ def agreement_buckets(
         chosen = np.flatnonzero((_agreement(tuples, center) > strong) & (left > 0))
         found[chosen] = bucket
         for each in chosen:
-            left[_agreement(tuples, each) > weak_agreement] = 0
+            left[_agreement(tuples, int(each)) > weak_agreement] = 0
     return found[kinds]
 
 

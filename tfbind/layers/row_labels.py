@@ -76,6 +76,11 @@ class RowLabels(keras.layers.Layer):
         self.labels.assign(labels)
 
     def call(self, index: tf.Tensor) -> tf.Tensor:
+        if self.num_rows is None:
+            raise ValueError(
+                "`num_rows` must be known before labels are looked up. Received: num_rows=None; "
+                "call `resize`, or give `fit` the `Relabeling` of the training set."
+            )
         return tf.gather(self.labels, index, axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -6,6 +6,7 @@ from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
 from tfbind.models.ladder_network import LadderNetwork
 from tfbind.models.pseudo_label_ensemble import PseudoLabelEnsemble
 from tfbind.models.reconstruction_clustering import ReconstructionClustering
+from tfbind.models.self_labeling import SelfLabeling
 from tfbind.models.semi_supervised_adversarial_mixture import SemiSupervisedAdversarialMixture
 from tfbind.models.tagger import Tagger
 from tfbind.models.untapped_vae import UntappedVAE
@@ -16,6 +17,7 @@ __all__ = [
     "LadderNetwork",
     "PseudoLabelEnsemble",
     "ReconstructionClustering",
+    "SelfLabeling",
     "SemiSupervisedAdversarialMixture",
     "Tagger",
     "UntappedVAE",

@@ -10,12 +10,12 @@ from tfbind._validation import check_number
 from tfbind.layers._corruption import Corruption
 
 
-def check_corruption(layer: Any) -> Corruption | None:
+def check_corruption(layer: Any, name: str = "corruption") -> Corruption | None:
     """Returns `layer`; raises unless it is None or adds noise to what it is given."""
     if layer is not None and not isinstance(layer, Corruption):
         raise ValueError(
-            "`corruption` must be a noise layer of `tfbind.layers` or None. "
-            f"Received: corruption={layer!r}."
+            f"`{name}` must be a noise layer of `tfbind.layers` or None. "
+            f"Received: {name}={layer!r}."
         )
     return layer
 

@@ -1,0 +1,180 @@
+"""Self-labelling: what its labels are, that it finds clusters, and that a kill changes nothing."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from sklearn import neighbors
+
+import tfbind
+from tfbind import layers
+from tfbind.data import pipelines
+from tfbind.models import _relabeling
+
+MIDDLES = 4.0 * np.eye(4, 6)
+TRUTH = np.repeat(np.arange(4), [40, 40, 40, 40])
+X = (MIDDLES[TRUTH] + 0.5 * np.random.default_rng(0).standard_normal((160, 6))).astype("float32")
+
+
+def self_labeling(jit_compile=False, num_clusters=4, **settings):
+    keras.utils.set_random_seed(1)
+    given = {"num_heads": 2, "units": (16, 8), "strength": 10.0, "seed": 2, **settings}
+    model = tfbind.SelfLabeling((6,), num_clusters, **given)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=jit_compile)
+    return model
+
+
+def noisy(**settings):
+    return self_labeling(augmentation=layers.AdditiveGaussianNoise(0.3, seed=0), **settings)
+
+
+def labels(model):
+    return model.row_labels.labels.numpy()
+
+
+def counts(model, num_clusters=4):
+    return [np.bincount(row, minlength=num_clusters) for row in labels(model)]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = noisy()
+    history = model.fit(X, batch_size=32, epochs=12, verbose=0).history
+    return model, history
+
+
+def test_it_finds_what_is_apart(trained):
+    model, history = trained
+    assert model.evaluate(X, TRUTH, verbose=0, return_dict=True)["accuracy"] > 0.95
+    assert history["cross_entropy"][-1] < 0.5 * history["cross_entropy"][0]
+    assert history["cluster_error"][-1] < 0.01
+    assert history["changed_labels"][-1] < 0.1 < history["changed_labels"][0]
+
+
+def test_neighbours_in_the_features_are_of_a_kind(trained):
+    model, _ = trained
+    features = model.predict(X, verbose=0)["features"]
+    assert features.shape == (160, 8)
+    found = neighbors.KNeighborsClassifier(5).fit(features[::2], TRUTH[::2])
+    assert found.score(features[1::2], TRUTH[1::2]) > 0.95
+
+
+def test_the_best_head_is_that_of_the_least_loss_and_survives(trained, tmp_path):
+    model, _ = trained
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.best_head == model.best_head == int(np.argmin(model.head_losses))
+    model.head_losses.assign([2.0, 1.0])
+    logits = model.logits(model.embed(X)).numpy()[:, 1]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.probabilities(X), expected, rtol=1e-4, atol=1e-6)
+    model.head_losses.assign(again.head_losses)
+
+
+def test_first_labels_are_balanced_and_differ_by_head():
+    model = self_labeling(num_rows=161)
+    for head in counts(model):
+        assert sorted(head) == [40, 40, 40, 41]
+    first, second = labels(model)
+    assert 0.1 < (first == second).mean() < 0.4
+    shares = (0.5, 0.3, 0.1, 0.1)
+    np.testing.assert_array_equal(
+        counts(self_labeling(num_rows=160, marginal=shares)), [[80, 48, 16, 16]] * 2
+    )
+
+
+@pytest.mark.parametrize("shares", [None, (0.4, 0.3, 0.2, 0.1)], ids=["equal", "unequal"])
+def test_labels_are_balanced_after_every_label_step(shares):
+    model = self_labeling(marginal=shares)
+    expected = 160 * np.array(shares or [0.25] * 4)
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(counts(model))
+
+    model.fit(X, epochs=2, callbacks=[Look()], verbose=0)
+    for each in np.reshape(seen, (4, 4)):
+        np.testing.assert_allclose(each, expected)
+
+
+def test_order_of_rows_is_that_of_labels():
+    model = self_labeling()
+    model.fit(X, epochs=2, verbose=0)
+    order = np.random.default_rng(3).permutation(160)
+    model.relabel(X)
+    straight = labels(model)
+    model.relabel(X[order])
+    np.testing.assert_array_equal(labels(model), straight[:, order])
+
+
+def test_a_kill_between_label_steps_changes_nothing(tmp_path):
+    settings = {"num_label_steps": 2, "num_label_epochs": 3}  # before epochs 0 and 3
+    arguments = {"batch_size": 40, "shuffle": False, "verbose": 0}
+    straight, killed, resumed = (noisy(**settings) for _ in range(3))
+    straight.fit(X, epochs=5, **arguments)
+    killed.fit(X, epochs=2, **arguments)
+    killed.save(tmp_path / "model.keras")
+    resumed.restore_from(keras.saving.load_model(tmp_path / "model.keras"))
+    resumed.fit(X, epochs=5, initial_epoch=2, **arguments)
+    for one, other in zip(resumed.get_weights(), straight.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_stream_gives_what_arrays_do():
+    dataset, steps = pipelines.shuffled_epochs(X, 32, seed=0, with_index=True)
+    model = self_labeling()
+    own = [_relabeling.Relabeling(X)]
+    model.fit(dataset, steps_per_epoch=steps, epochs=2, callbacks=own, verbose=0)
+    for head in counts(model):
+        np.testing.assert_allclose(head, 40)
+    model.end_training()
+    assert not [weight.path for weight in model.weights if weight.path.endswith("labels/labels")]
+
+
+def test_the_authors_spacing():
+    model = self_labeling(num_label_steps=5, num_label_epochs=16)
+    assert [epoch for epoch in range(20) if model.relabels_before(epoch)] == [0, 1, 4, 9, 16]
+    assert all(map(self_labeling().relabels_before, range(5)))
+
+
+def test_shares_that_cannot_be_had_are_told():
+    rows = np.repeat(200.0 * np.eye(2, 6, dtype="float32"), [79, 1], axis=0)
+    model = self_labeling(num_clusters=2, num_heads=1, strength=1000.0)
+    kernel, _ = model.heads.weights
+    kernel.assign(100.0 * kernel)
+    model.prepare_labels(80)
+    rows += 1e-3 * np.random.default_rng(0).standard_normal(rows.shape).astype("float32")
+    with pytest.warns(UserWarning, match="Choose a smaller `strength` than 1000"):
+        model.relabel(rows)
+
+
+BAD = [
+    ({"marginal": (0.5, 0.6, 0.1, 0.1)}, "`marginal` must hold 4 positive numbers that sum to 1"),
+    ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0."),
+    ({"strength": -1.0}, "`strength` must be a number in (0, inf)"),
+    ({"units": ()}, "`units` must hold"),
+    ({"augmentation": keras.layers.Flatten()}, "`augmentation` must be a noise layer"),
+    ({"num_label_steps": 3}, "`num_label_steps` and `num_label_epochs` must be given together."),
+    (
+        {"backbone": keras.Sequential([keras.Input((6, 2)), keras.layers.Dense(3)])},
+        "`backbone` must give features of",
+    ),
+]
+
+
+@pytest.mark.parametrize("settings, sentence", BAD, ids=lambda value: str(value)[:20])
+def test_bad_settings(settings, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        self_labeling(**settings)
+
+
+def test_bad_data():
+    with pytest.raises(ValueError, match="`images` must hold at least one example a cluster. Rec"):
+        self_labeling().fit(X[:3], verbose=0)
+    with pytest.raises(ValueError, match="`x` must have the key 'index' too."):
+        self_labeling(num_rows=160).train_on_batch(X)
+    dataset, steps = pipelines.shuffled_epochs(X, 32, seed=0, with_index=True)
+    with pytest.raises(ValueError, match="give `fit` the `Relabeling` of the training set"):
+        self_labeling().fit(dataset, steps_per_epoch=steps, verbose=0)

@@ -1,0 +1,203 @@
+"""Labels of which every cluster gets its share: optimal transport by Sinkhorn's iterations."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfbind._validation import check_integer, check_number, check_shape
+
+_CHUNK = 4096  # rows that are worked on at a time, so that no second [N, K] is made
+_SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
+
+
+class Assignment(NamedTuple):
+    """What `balanced_labels` finds.
+
+    Attributes:
+        labels: int32 `[N]`, the cluster of each example; each cluster has its share of them, up to
+            one example.
+        log_scales: float32 `[K]`, u, such that the plan gives example n to cluster k with
+            probability softmax_k(strength * logits[n, k] + u[k]).
+        cluster_error: float32 scalar, how far the shares of the clusters in the plan are from the
+            marginal, the sum of absolute differences.
+        example_error: float32 scalar, how far the probabilities of an example are from adding up
+            to 1, the mean over examples.
+        num_iterations: int32 scalar.
+    """
+
+    labels: np.ndarray
+    log_scales: tf.Tensor
+    cluster_error: tf.Tensor
+    example_error: tf.Tensor
+    num_iterations: tf.Tensor
+
+
+def balanced_labels(
+    logits: Any,
+    strength: float = 25.0,
+    marginal: Sequence[float] | None = None,
+    *,
+    tolerance: float = 1e-3,
+    max_iterations: int = 1000,
+    chunk_size: int = _CHUNK,
+) -> Assignment:
+    """Gives each example a cluster that it fits, such that each cluster gets its share.
+
+    Of all plans Q of which every example has 1 / N and every cluster its share, the one that is
+    found has the least -sum Q log p - H(Q) / strength. The iterations run in the log domain, in
+    float32, over chunks of rows; beside the logits they need memory for K numbers and one chunk.
+    Every example then gets its most probable cluster in the plan, where there is room: those that
+    the plan is surest of come first, and the others have the next best.
+
+    Args:
+        logits: float32 `[N, K]`, of p(cluster | example), up to a constant an example.
+        strength: Float lambda > 0: the larger, the nearer to the plan that fits best, and the more
+            iterations.
+        marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
+        tolerance: Float > 0, the errors at which the iterations stop.
+        max_iterations: Integer >= 1, after which they stop at any rate. Look at the errors.
+        chunk_size: Integer >= 1, rows worked on at a time.
+
+    Returns:
+        An `Assignment`.
+
+    Raises:
+        ValueError: If an argument is out of its range, there are fewer examples than clusters, or
+            the logits are not finite.
+
+    Example:
+
+    >>> logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    >>> tfbind.labeling.balanced_labels(logits).labels.tolist()
+    [0, 0, 1, 1]
+
+    References:
+        Cuturi. Sinkhorn Distances. NeurIPS, 2013. https://arxiv.org/abs/1306.0895.
+        Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
+        Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371, section 3.1. Theirs runs in
+        float64, outside the log domain, and without a cap, and rounds without regard to the
+        shares, which gives all examples to the largest cluster while the logits say little.
+    """
+    strength = check_number("strength", strength, 0, open_low=True)
+    tolerance = check_number("tolerance", tolerance, 0, open_low=True)
+    max_iterations = check_integer("max_iterations", max_iterations, 1)
+    chunk_size = check_integer("chunk_size", chunk_size, 1)
+    logits = tf.cast(logits, tf.float32)
+    check_shape("logits", tuple(logits.shape), (None, None))
+    num_rows, num_clusters = logits.shape
+    check_enough_rows("logits", num_rows, num_clusters)
+    log_marginal = tf.math.log(tf.constant(check_marginal(marginal, num_clusters), tf.float32))
+    log_scales, *errors = _solve(
+        logits,
+        log_marginal,
+        tf.constant(strength),
+        tf.constant(tolerance),
+        tf.constant(max_iterations),
+        min(chunk_size, num_rows),
+    )
+    if not np.isfinite(errors[0]):
+        raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
+    room = share_counts(marginal, num_clusters, num_rows)
+    return Assignment(_rounded(logits, log_scales, strength, room), log_scales, *errors)
+
+
+def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
+    """Returns how many of the examples each cluster gets, int64 `[K]`, which sum to N."""
+    ends = np.cumsum(check_marginal(marginal, num_clusters)) * num_rows
+    return np.diff(np.rint(ends).astype(int), prepend=0)
+
+
+def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
+    """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
+    if marginal is None:
+        return np.full(num_clusters, 1.0 / num_clusters)
+    shares = np.asarray(marginal, "float64")
+    fits = shares.shape == (num_clusters,) and bool((shares > 0).all())
+    if not fits or abs(shares.sum() - 1.0) > _SUM_ERROR:
+        raise ValueError(
+            f"`marginal` must hold {num_clusters} positive numbers that sum to 1, one a cluster. "
+            f"Received: marginal={marginal!r}."
+        )
+    return shares / shares.sum()
+
+
+def check_enough_rows(name: str, num_rows: int, num_clusters: int) -> None:
+    """Raises if there are fewer examples than clusters."""
+    if num_rows < num_clusters:
+        raise ValueError(
+            f"`{name}` must hold at least one example a cluster. Received: {num_rows} for "
+            f"{num_clusters} clusters; ask for fewer clusters."
+        )
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _solve(logits, log_marginal, strength, tolerance, max_iterations, chunk):
+    marginal = tf.exp(log_marginal)
+
+    def going(step, u, next_u, cluster_error, example_error):
+        error = tf.maximum(cluster_error, example_error)
+        return (step == 0) | ((step < max_iterations) & (error > tolerance))
+
+    def iterate(step, u, next_u, cluster_error, example_error):
+        log_shares, example_error = _shares(logits, strength, next_u, chunk)
+        error = tf.reduce_sum(tf.abs(tf.exp(log_shares) - marginal))
+        return step + 1, next_u, next_u + log_marginal - log_shares, error, example_error
+
+    start = (tf.constant(0), *[tf.zeros_like(marginal)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
+    steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
+    return u, cluster_error, example_error, steps
+
+
+def _rounded(logits, log_scales, strength, room):
+    """Returns a cluster an example, int32 `[N]`; `room` says how many examples each one takes."""
+    labels = np.full(len(logits), -1, "int32")
+    while room.any():  # every round fills a cluster at least, or is the last
+        shut = tf.constant(np.where(room > 0, 0.0, -np.inf), tf.float32)
+        best, sure = (x.numpy() for x in _best(logits, log_scales, tf.constant(strength), shut))
+        rows = np.flatnonzero(labels < 0)
+        rows = rows[np.lexsort((-sure[rows], best[rows]))]  # by cluster, the surest first
+        places = np.arange(len(rows)) - np.searchsorted(best[rows], best[rows])
+        rows = rows[places < room[best[rows]]]
+        labels[rows] = best[rows]
+        room = room - np.bincount(best[rows], minlength=len(room))
+    return labels
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _best(logits, log_scales, strength, shut):
+    """Returns each example's best cluster of those that are not shut, and its log-probability."""
+    scores = strength * (logits - _highest(logits)) + log_scales
+    highest = tf.reduce_max(scores + shut, axis=-1)
+    best = tf.argmax(scores + shut, axis=-1, output_type=tf.int32)
+    return best, highest - tf.reduce_logsumexp(scores, axis=-1)
+
+
+def _shares(logits, strength, u, chunk):
+    """Returns the log of the clusters' shares `[K]` in the plan of `u`, and the examples' error."""
+    num_rows = logits.shape[0]
+
+    def add(index, log_sums, error):
+        start = tf.minimum(index * chunk, num_rows - chunk)  # the last chunk reaches back
+        fresh = start + tf.range(chunk) >= index * chunk
+        rows = tf.slice(logits, [start, 0], [chunk, -1])
+        log_plan = tf.nn.log_softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
+        missing = tf.abs(tf.reduce_sum(tf.exp(log_plan), axis=-1) - 1.0)
+        error += tf.reduce_sum(tf.where(fresh, missing, 0.0))
+        log_plan = tf.where(fresh[:, None], log_plan, -np.inf)
+        sums = tf.reduce_logsumexp(tf.stack([log_sums, _log_sums(log_plan)]), axis=0)
+        return index + 1, sums, error
+
+    num_chunks = -(-num_rows // chunk)
+    start = (tf.constant(0), tf.fill([logits.shape[1]], tf.constant(-np.inf)), tf.constant(0.0))
+    _, log_sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
+    return log_sums - np.log(num_rows).astype("float32"), error / num_rows
+
+
+def _highest(rows):
+    return tf.reduce_max(rows, axis=-1, keepdims=True)
+
+
+def _log_sums(log_plan):
+    return tf.reduce_logsumexp(log_plan, axis=0)

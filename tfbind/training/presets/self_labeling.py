@@ -1,0 +1,66 @@
+"""Self-labelling: MNIST and 8x8 digits. The paper has neither; what it says of CIFAR-10 is near."""
+
+from tfbind.training.preset import Optimizer, Paper, Part, Preset
+from tfbind.training.tasks import Clustering
+
+_PAPER = (
+    "ours, after the CIFAR-10 script of Asano et al., Self-Labelling via Simultaneous Clustering "
+    "and Representation Learning, arXiv:1911.05371"
+)
+# Views within which a digit keeps its kind.
+_MNIST_VIEWS = Part("RandomAffine", rotation=15.0, scale=0.15, shear=0.3, shift=2.0, seed=0)
+_DIGITS_VIEWS = Part("RandomAffine", rotation=10.0, scale=0.1, shear=0.1, shift=0.7, seed=0)
+
+_MNIST = Preset(
+    name="sela-mnist",
+    summary="Self-labelling on MNIST, ten clusters, convolutional: ours",
+    model=Part(
+        "SelfLabeling",
+        num_clusters=10,
+        num_heads=10,
+        strength=10.0,
+        num_label_steps=40,
+        num_label_epochs=50,
+        augmentation=_MNIST_VIEWS,
+    ),
+    task=Clustering(dataset="mnist", train_split="train[:55000]", watched_split="train[55000:]"),
+    optimizer=Optimizer(
+        method=Part("SGD", momentum=0.9, weight_decay=5e-4),
+        learning_rate=0.03,
+        schedule="cosine",
+        decay_start=0.6,
+    ),
+    batch_size=128,
+    max_epochs=50,
+    paper=Paper(source=_PAPER),
+)
+_DIGITS = Preset(
+    name="sela-digits",
+    summary="Self-labelling on 8x8 digits, ten clusters: ours",
+    model=Part(
+        "SelfLabeling",
+        num_clusters=10,
+        num_heads=5,
+        units=(32, 64, 64),
+        strength=10.0,
+        augmentation=_DIGITS_VIEWS,
+    ),
+    task=Clustering(dataset="digits", watched_split="test"),
+    optimizer=Optimizer(learning_rate=1e-3),
+    batch_size=128,
+    max_epochs=60,
+    paper=Paper(source="ours"),
+)
+
+PRESETS = (
+    _MNIST,
+    _DIGITS,
+    _DIGITS.changed(
+        name="sela-tiny",
+        summary="Self-labelling in seconds, for tests and notebooks",
+        num_heads=2,
+        units=(8, 32),
+        max_epochs=10,
+        paper=Paper(source="made for tests"),
+    ),
+)
