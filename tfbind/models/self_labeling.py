@@ -104,7 +104,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
-        shares = check_marginal(marginal, num_clusters)
+        shares = check_marginal(marginal, num_clusters).tolist()
         strength = check_number("strength", strength, 0, open_low=True)
         check_corruption(augmentation, "augmentation")
         label_epochs = _label_epochs(num_label_steps, num_label_epochs)
@@ -125,7 +125,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if augmentation is not None and not augmentation.built:
             augmentation.build((None, *self.event_shape))
         if self.row_labels.num_rows is not None:
-            self._start_labels()
+            self._start_labels(self.row_labels.num_rows)
         self.built = True
 
     def _default_units(self) -> tuple[int, ...]:
@@ -208,11 +208,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         before = self.row_labels.num_rows
         super().prepare_labels(num_rows)
         if num_rows != before:
-            self._start_labels()
+            self._start_labels(num_rows)
 
-    def _start_labels(self) -> None:
+    def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        num_rows = self.row_labels.num_rows
         counts = share_counts(self.marginal, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
