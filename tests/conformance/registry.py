@@ -111,8 +111,9 @@ def _indexed(event_shape, num_rows):
     return {"image": _images(event_shape, num_rows), "index": index}
 
 
-def _indexed_stream(event_shape, initial_epoch):
-    return pipelines.shuffled_epochs(_images(event_shape, 32), 8, 3, initial_epoch, with_index=True)
+def _indexed_stream(event_shape, initial_epoch, num_rows=32):
+    images = _images(event_shape, num_rows)
+    return pipelines.shuffled_epochs(images, 8, 3, initial_epoch, with_index=True)
 
 
 def _semi_supervised(event_shape, num_rows, num_classes=2):
@@ -404,7 +405,7 @@ REGISTRY = (
         inputs=_images,
         fit_arguments=lambda *size: {"x": _indexed(*size)},
         evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
-        stream=_indexed_stream,
+        stream=lambda *size: _indexed_stream(*size, num_rows=16),
         output_keys={"probabilities", "features"},
         fit_keys={
             *("loss", "cross_entropy", "marginal_entropy", "used_clusters"),
