@@ -8,6 +8,7 @@
 
 NAMES = (
     "reconstruction_clustering",
+    "tracing",
     "training",
     "scaling",
     "metrics",

@@ -31,6 +31,7 @@ TINY = {
         "units": (12, 8), "batch_size": 4, "rounds": 1, "growth_rounds": 1, "num_calls": 2,
         "sizes": {"batch": (2, 3)},
     },
+    "tracing": {"names": ("rc-shapes",), "rounds": 1},
     "training": {
         "num_images": 200, "hidden_units": 20, "epochs": 1, "rounds": 1, "num_draws": 2,
     },

@@ -17,12 +17,14 @@ _HEAD = """\
 
 Written by the tests:
 
-    WRITE_CONFORMANCE=1 .venv/bin/python -m pytest tests/conformance/test_contract.py
+    WRITE_CONFORMANCE=1 .venv/bin/python -m pytest -m '' tests/conformance/test_contract.py
 
 "yes": it does what Keras' own models do; "refused": one sentence says that it cannot; "-": the
 model has nothing of the kind, such as labels or networks of the user's own.
 
 """
+# Whose tests of a model's further variants are slow ones.
+_TRAINING = ("test_training", "test_saving")
 _outcomes = {}
 
 
@@ -33,8 +35,20 @@ def pytest_generate_tests(metafunc):
         ids = [f"{entry.name}-{'x'.join(map(str, shape))}" for entry, shape in cases]
         metafunc.parametrize(("entry", "event_shape"), cases, ids=ids)
     elif "any_entry" not in names and "entry" in names:
-        ids = [entry.name for entry in REGISTRY]
-        metafunc.parametrize("entry", REGISTRY, ids=ids, scope="module")
+        trains = metafunc.module.__name__.rpartition(".")[2] in _TRAINING
+        cases = [
+            pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] * (trains and not_first))
+            for entry, not_first in _with_rank(REGISTRY)
+        ]
+        metafunc.parametrize("entry", cases, scope="module")
+
+
+def _with_rank(entries):
+    """Yields every entry, and whether another one of its model comes before it."""
+    seen = set()
+    for entry in entries:
+        yield entry, entry.model in seen
+        seen.add(entry.model)
 
 
 def pytest_runtest_logreport(report):

@@ -19,7 +19,18 @@ def any_entry():
     """Keeps conftest.py from running these tests on every variant of a model."""
 
 
-@pytest.fixture(params=first_entries(), ids=lambda entry: entry.model.__name__)
+# One of each kind (groups, clusters, classes); the others are among the slow tests.
+DEFAULT = ("ReconstructionClustering", "AdversarialMixture", "UntappedVAE")
+
+
+def cases():
+    for entry in first_entries():
+        name = entry.model.__name__
+        marks = () if name in DEFAULT else (pytest.mark.slow,)
+        yield pytest.param(entry, id=name, marks=marks)
+
+
+@pytest.fixture(params=cases())
 def entry(request, any_entry):
     return request.param
 

@@ -9,6 +9,8 @@ import pytest
 
 from tfbind import models
 
+from . import test_contract
+from .conftest import DOCUMENT, title
 from .registry import REGISTRY, missing
 
 
@@ -87,3 +89,12 @@ def test_config_round_trip(entry, event_shape, make):
 def test_unknown_argument_is_refused(entry, make):
     with pytest.raises((TypeError, ValueError), match="no_such_argument"):
         entry.model.from_config({**make(entry).get_config(), "no_such_argument": 1})
+
+
+def test_the_document_is_of_the_tests_and_the_models():
+    lines = DOCUMENT.read_text("utf-8").splitlines()
+    (header, *rows) = [line for line in lines if line.startswith("| ")]
+    assert re.findall(r"`(\w+)`", header) == sorted(models.__all__)
+    tests = [name for name in vars(test_contract) if name.startswith("test_")]
+    assert sorted(row.split(" | ")[0].strip("| ") for row in rows) == sorted(map(title, tests))
+    assert "NO" not in "".join(rows)
