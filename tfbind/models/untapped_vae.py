@@ -294,7 +294,7 @@ class UntappedVAE(ClassVAE):
             return fields
         image = fields["image"]
         return {
-            "image": image,
+            **fields,
             **semi_supervised_fields(image, self.num_classes),
             "unfeatured_label": self._label_field._replace(title="unfeatured_label", paired=False),
         }
