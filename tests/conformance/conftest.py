@@ -23,8 +23,9 @@ Written by the tests:
 model has nothing of the kind, such as labels or networks of the user's own.
 
 """
-# Whose tests of a model's further variants are slow ones.
+# Whose tests of a model's further variants, and of these models, are slow ones.
 _TRAINING = ("test_training", "test_saving")
+_SLOW = ("SelfLabeling", "SemiSupervisedAdversarialMixture")
 _outcomes = {}
 
 
@@ -37,17 +38,17 @@ def pytest_generate_tests(metafunc):
     elif "any_entry" not in names and "entry" in names:
         trains = metafunc.module.__name__.rpartition(".")[2] in _TRAINING
         cases = [
-            pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] * (trains and not_first))
-            for entry, not_first in _with_rank(REGISTRY)
+            pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] * (trains and slow))
+            for entry, slow in _with_speed(REGISTRY)
         ]
         metafunc.parametrize("entry", cases, scope="module")
 
 
-def _with_rank(entries):
-    """Yields every entry, and whether another one of its model comes before it."""
+def _with_speed(entries):
+    """Yields every entry, and whether its trainings are slow tests."""
     seen = set()
     for entry in entries:
-        yield entry, entry.model in seen
+        yield entry, entry.model in seen or entry.model.__name__ in _SLOW
         seen.add(entry.model)
 
 
