@@ -47,7 +47,8 @@ def check_shape(name: str, shape: _Shape, expected: _Shape) -> None:
     )
     if not fits:
         raise ValueError(
-            f"`{name}` must have shape {_spell(expected)}. Received: shape {_spell(shape)}."
+            f"`{name}` must have shape {spell_shape(expected)}. "
+            f"Received: shape {spell_shape(shape)}."
         )
 
 
@@ -81,6 +82,7 @@ def check_array(
     return array
 
 
-def _spell(shape):
+def spell_shape(shape: Sequence[int | None]) -> str:
+    """Returns a shape as messages write it, with n for any size."""
     sizes = ["n" if size is None else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

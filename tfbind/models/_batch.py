@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfbind._validation import check_array, check_shape
+from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
 _OPEN, _CLOSE = "«", "»"
@@ -128,7 +128,7 @@ def _check_shape(field: Field, shape: tuple) -> None:
     if field.shape == () and len(shape) == 2:
         raise ValueError(
             f"`{field.title}` must have shape (n,), one integer an example. Received: shape "
-            f"{_spell(shape)}; if these are one-hot, take their argmax first."
+            f"{spell_shape(shape)}; if these are one-hot, take their argmax first."
         )
     check_shape(field.title, shape, (None, *field.shape))
 
@@ -254,10 +254,6 @@ def one_sentence() -> Iterator[None]:
         if found is None:
             raise
         raise ValueError(found[1]) from error
-
-
-def _spell(shape: tuple) -> str:
-    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
 
 
 def _listed(keys: Any) -> str:

@@ -11,15 +11,13 @@ import tensorflow_probability as tfp
 from tfbind import losses, seeds
 from tfbind._validation import check_array, check_choice, check_integer, check_number
 from tfbind.distributions import (
-    BernoulliObservation,
     ExactLabels,
-    GaussianObservation,
     logit_normal,
 )
 from tfbind.models._base import BaseModel
 from tfbind.models._batch import Field, check_values, images_of
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
-from tfbind.models._parts import run
+from tfbind.models._parts import observation_of, run
 
 
 class ClassVAE(BaseModel):
@@ -55,12 +53,7 @@ class ClassVAE(BaseModel):
         self.likelihood = likelihood
         self.latent_range = latent_range
         self.seed = seeds.base_seed(seed)
-        self.observation: BernoulliObservation | GaussianObservation
-        if likelihood == "bernoulli":
-            self.observation = BernoulliObservation()
-        else:
-            scale = self.add_weight(shape=(), initializer="zeros", name="untransformed_scale")
-            self.observation = GaussianObservation(scale)
+        self.observation = observation_of(self, likelihood)
         self.value_range = (self.observation.low, self.observation.high)
         self.trackers["accuracy"] = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfbind._validation import check_number
+from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.layers._corruption import Corruption
 
 
@@ -43,6 +44,16 @@ def check_denoising_weights(weights: Any, num_layers: int) -> tuple[float, ...]:
 def lowest_weighted(weights: Sequence[float]) -> int:
     """Returns the lowest layer whose denoising counts; one more than the top if none does."""
     return next((layer for layer, weight in enumerate(weights) if weight), len(weights))
+
+
+def observation_of(
+    model: keras.Model, likelihood: str
+) -> BernoulliObservation | GaussianObservation:
+    """Returns how a model's decoder explains data; for real values with a scale that it learns."""
+    if likelihood == "bernoulli":
+        return BernoulliObservation()
+    scale = model.add_weight(shape=(), initializer="zeros", name="untransformed_scale")
+    return GaussianObservation(scale)
 
 
 def saved_parts(model: keras.Model, own: Mapping[str, bool]) -> dict[str, Any]:

@@ -7,12 +7,11 @@ import tensorflow_probability as tfp
 
 from tfbind import losses
 from tfbind._validation import check_choice, check_integer
-from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.layers import mlp
 from tfbind.models._base import BaseModel, means
 from tfbind.models._batch import Field, images_of
 from tfbind.models._endpoints import Endpoint, image_spec
-from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
+from tfbind.models._parts import check_corruption, observation_of, restore_parts, run, saved_parts
 
 # kappa ** 2 / 6 for the paper's Uniform(-kappa, kappa) / sqrt(fan_in + fan_out) initialisation,
 # which is how `VarianceScaling(mode="fan_avg")` counts.
@@ -96,12 +95,7 @@ class DenoisingAutoencoder(BaseModel):
         self._own_parts = {"encoder": encoder is None, "decoder": decoder is None}
         self.encoder = encoder or self._default_encoder()
         self.decoder = decoder or self._default_decoder()
-        self.observation: BernoulliObservation | GaussianObservation
-        if likelihood == "bernoulli":
-            self.observation = BernoulliObservation()
-        else:
-            scale = self.add_weight(shape=(), initializer="zeros", name="untransformed_scale")
-            self.observation = GaussianObservation(scale)
+        self.observation = observation_of(self, likelihood)
         self.value_range = (self.observation.low, self.observation.high)
         self.trackers |= means("denoising_loss")
         self.build((None, *self.event_shape))
