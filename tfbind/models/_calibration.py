@@ -1,6 +1,6 @@
 """Population statistics: what they are taken from, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -26,6 +26,10 @@ class CalibratedModel(BaseModel):
     calibrated_on = "image"
     most_batches: int | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._observers: dict[bool, Callable] = {}
+
     def reset_statistics(self) -> None:
         """Forgets the population statistics."""
         raise NotImplementedError
@@ -42,11 +46,18 @@ class CalibratedModel(BaseModel):
             batch_size: Integer, for arrays.
         """
         self.reset_statistics()
-        observe = self.observe
-        if not self.run_eagerly:
-            observe = tf.function(observe, jit_compile=self.jit_compile, autograph=False)
+        observe = self._compiled_observe()
         for index, images in enumerate(self._clean_batches(x, batch_size)):
             observe(images, seeds.fold(self.seed, index))
+
+    def _compiled_observe(self) -> Callable:
+        """Returns `observe` in the model's compile mode, compiled once however often it is used."""
+        if self.run_eagerly:
+            return self.observe
+        mode = bool(self.jit_compile)
+        if mode not in self._observers:
+            self._observers[mode] = tf.function(self.observe, jit_compile=mode, autograph=False)
+        return self._observers[mode]
 
     def _clean_batches(self, x: Any, batch_size: int) -> Iterator[tf.Tensor]:
         if not isinstance(x, tf.data.Dataset):
