@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer, check_number
-from tfbind.labeling import Assignment, balanced_labels
-from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts
+from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts, solve
 from tfbind.layers import mlp
 from tfbind.models import _batch
 from tfbind.models._base import means
@@ -121,6 +120,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.backbone = _checked_backbone(backbone) if backbone else self._default_backbone()
         self.heads = self._linear_heads()
         self._add_notes()
+        self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
         if augmentation is not None and not augmentation.built:
             augmentation.build((None, *self.event_shape))
@@ -221,27 +221,49 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return self._label_epochs is None or epoch in self._label_epochs
 
     def relabel(self, images: np.ndarray) -> None:
-        """Solves the labels of the training set, float32 `[N, *event_shape]`, head by head."""
+        """Solves the labels of the training set, float32 `[N, *event_shape]`."""
         features = self.predict(images, _BATCH, verbose=0)["features"]
-        losses, found = zip(
-            *[self._solved(features, h) for h in range(self.num_heads)], strict=True
-        )
-        labels = tf.stack([each.labels for each in found])  # [H, N]
-        changed = tf.not_equal(labels, self.row_labels.labels)
-        self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
-        self.cluster_error.assign(tf.reduce_max([each.cluster_error for each in found]))
-        self.head_losses.assign(losses)
-        self.row_labels.assign(labels)
+        self.adopt_labels(self._solve(tf.constant(features)))
         self._warn_of_errors()
 
-    def _solved(self, features: np.ndarray, head: int) -> tuple[tf.Tensor, Assignment]:
-        """Returns a head's new labels, and its mean cross-entropy with them."""
-        kernel, bias = (tf.cast(weight, tf.float32) for weight in self.heads.weights)
-        mine = slice(head * self.num_clusters, (head + 1) * self.num_clusters)
-        logits = features @ kernel[:, mine] + bias[mine]  # [N, K]
-        found = balanced_labels(logits, self.strength, self.marginal)
-        costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
-        return tf.reduce_mean(costs), found
+    def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the labels that suit the heads best, head by head; XLA compiles it.
+
+        Args:
+            features: float32 `[N, D]`, of the whole training set in its order, N known.
+
+        Returns:
+            A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
+            cross-entropies with them; `cluster_error`, float32 scalar, of the worst head.
+        """
+        size = (-1, self.num_heads, self.num_clusters)
+        kernel, bias = (
+            tf.transpose(tf.reshape(tf.cast(weight, tf.float32), size), (1, 0, 2))
+            for weight in self.heads.weights
+        )  # [H, D, K] and [H, 1, K]
+        shares = tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
+
+        def solved(weights):
+            logits = features @ weights[0] + weights[1]  # [N, K]
+            found = solve(logits, shares, self.strength)
+            costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
+            return found.labels, tf.reduce_mean(costs), found.cluster_error
+
+        kinds = (tf.int32, tf.float32, tf.float32)
+        labels, losses, errors = tf.map_fn(solved, (kernel, bias), fn_output_signature=kinds)
+        return {
+            "labels": labels,
+            "head_losses": losses,
+            "cluster_error": tf.reduce_max(errors),
+        }
+
+    def adopt_labels(self, found: Mapping[str, tf.Tensor]) -> None:
+        """Makes what `solve_labels` found the labels to learn."""
+        changed = tf.not_equal(found["labels"], self.row_labels.labels)
+        self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
+        self.cluster_error.assign(found["cluster_error"])
+        self.head_losses.assign(found["head_losses"])
+        self.row_labels.assign(found["labels"])
 
     def _warn_of_errors(self) -> None:
         if self.cluster_error > _WARN_ABOVE:
