@@ -75,6 +75,11 @@ class ProgramRunner:
     def names(self) -> tuple[str, ...]:
         return tuple(self._described["programs"])
 
+    def written(self, name: str) -> list[int]:
+        """Returns the places of the variables that a program changes."""
+        results = self._described["programs"][name]["results"]
+        return [place for place, result in enumerate(results) if result is not None]
+
     def run(self, name: str, data: _Arrays, order: _Arrays) -> dict[str, jax.Array]:
         """Runs a program on the device again and again, once for each row of `order`.
 

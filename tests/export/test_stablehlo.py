@@ -1,17 +1,13 @@
 """The exported training step, run by jaxlib on the CPU, is the one that `fit` runs."""
 
-import csv
 import pathlib
-import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind import export, layers, models, seeds, training
+from tfbind import export, layers, models, seeds
 from tfbind.models._base import BaseModel
 
 pytestmark = pytest.mark.stablehlo
@@ -200,5 +196,3 @@ def test_what_cannot_be_exported_or_run_is_refused(tmp_path):
     runner = export.TrainStepRunner(tmp_path / "step", "cpu")
     with pytest.raises(ValueError, match="`data` and `order` must have the keys"):
         runner.train({"x": IMAGES}, {"x": np.zeros((1, BATCH), int)})
-
-
