@@ -82,7 +82,7 @@ class _Training:
 
         self.folder, self.clock, self.save_interval = folder, clock, save_interval
         self.kit = json.loads((folder.parent / "kit.json").read_text())
-        values = _first_values(folder, self.kit)
+        values = first_values(folder, self.kit)
         self.runner = TrainStepRunner(folder.parent, device, values)
         self.fresh = values
         self.history, self.rounds = [], {}
@@ -167,8 +167,11 @@ class _Training:
         """Returns the outputs of a program for rows of the images, on the device."""
         steps = -(-len(rows) // size)
         padded = np.resize(rows, steps * size) if len(rows) % size else rows
-        data, order = {"image": self.data["image"]}, {"image": padded.reshape(steps, size)}
-        outputs = self.runner.run(program, data, order)
+        numbers = np.arange(steps, dtype="int32")
+        data = {"image": self.data["image"], "number": numbers}
+        order = {"image": padded.reshape(steps, size), "number": numbers}
+        names = self.runner.inputs(program)
+        outputs = self.runner.run(program, *({x: each[x] for x in names} for each in (data, order)))
         return {
             name: value.reshape(-1, *value.shape[2:])[: len(rows)]
             for name, value in outputs.items()
@@ -209,7 +212,7 @@ def _small(array):
     return array.astype("uint8" if array.dtype.kind == "i" else "float16")
 
 
-def _first_values(folder, kit):
+def first_values(folder, kit):
     """Returns the first value of every variable; in a second stage what the first one left."""
     described = json.loads((folder.parent / "programs.json").read_text())["variables"]
     with np.load(folder.parent / "values.npz") as saved:
