@@ -230,6 +230,20 @@ def test_first_weights_are_of_the_distributions_of_keras():
         np.testing.assert_array_equal(mine, again)
 
 
+def test_a_second_stage_starts_from_what_the_first_one_left(tmp_path):
+    start_from = of_kit("run")._start_from
+    stage_1 = tmp_path / "stage-1"
+    (stage_1 / "7").mkdir(parents=True)
+    values = [np.zeros(2), np.zeros((2, 3)), np.zeros(4)]
+    names = {"kernel": 1, "bias": 2, "new": 0}
+    with pytest.raises(ValueError, match="stage 1, stage-1/7, comes first"):
+        start_from(stage_1, "7", names, values)
+    (stage_1 / "kit.json").write_text(json.dumps({"names": {"kernel": 0, "bias": 1}}))
+    np.savez(stage_1 / "7" / "state.npz", np.ones((2, 3)), np.ones(5))
+    start_from(stage_1, "7", names, values)
+    assert [value.sum() for value in values] == [0, 6, 0]  # a bias of another shape stays
+
+
 def test_results_come_in_small_files_the_small_things_first(trained, tmp_path, monkeypatch, capsys):
     results = of_kit("results")
     whole = sum(path.stat().st_size for path in (trained / "back").iterdir())

@@ -13,7 +13,7 @@ import numpy as np
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several runs may share a device
 
-from benchmarks.paper_scale import feed, first_weights
+from benchmarks.paper_scale import feed, first_weights, results
 
 _TOLD = 20.0  # seconds between lines
 _CLOSING = 20.0  # seconds that are kept for predictions and the last save
@@ -43,24 +43,18 @@ from tfbind import _files  # noqa: E402
 
 def run(kit, names=(), minutes=9.0, *, device=None, max_epochs=None, save_interval=60.0):
     """Trains in the folder `kit` until `minutes` are over; prints a line a run."""
+    import jax
+
+    # A run that goes on, on the same machine, need not compile again
+    jax.config.update("jax_compilation_cache_dir", str(kit / ".compiled"))
     clock = _Clock(60 * minutes)
-    found = [path for path in _in_order(kit) if not names or path.parent.name in names]
+    found = [path for path in results.in_order(kit) if not names or path.parent.name in names]
     for folder in found:
         try:
             print(_Training(folder, device, clock, save_interval).run(max_epochs), flush=True)
         except Exception as error:  # out of memory, say: the others can do without this one
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"{_title(folder)}: failed: {reason}", flush=True)
-
-
-def _in_order(kit):
-    """Returns the folders of all runs, in the order in which their presets were prepared."""
-    presets = json.loads((kit / "presets.json").read_text())
-    return [path.parent for name in presets for path in sorted(kit.glob(f"{name}/*/arrays.npz"))]
-
-
-def _title(folder):
-    return f"{folder.parent.name}/{folder.name}"
+            print(f"{results.title(folder)}: failed: {reason}", flush=True)
 
 
 class _Clock:
@@ -126,10 +120,10 @@ class _Training:
 
     def _told(self, number):
         if not self.history:
-            return f"{_title(self.folder)}: no epoch of {number}, there was no time"
+            return f"{results.title(self.folder)}: no epoch of {number}, there was no time"
         seconds = np.median([row["seconds"] for row in self.history[1:] or self.history])
         return (
-            f"{_title(self.folder)}: {len(self.history)} of {number} epochs, "
+            f"{results.title(self.folder)}: {len(self.history)} of {number} epochs, "
             f"{seconds:.3g} s an epoch, the first {self.history[0]['seconds']:.3g}, "
             f"loss {self.history[-1]['loss']:.4g}"
         )
