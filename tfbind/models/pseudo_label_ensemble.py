@@ -10,6 +10,7 @@ from tfbind import labeling, losses, seeds
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.labeling.consensus import check_agreement
 from tfbind.layers import Ladder
+from tfbind.layers._ladder_parts import Path
 from tfbind.models._base import means
 from tfbind.models._batch import images_of
 from tfbind.models._calibration import CalibratedModel
@@ -216,19 +217,21 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
     def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """The costs of the members, in the mean; in evaluation only how much clusters tell."""
         images = self._flat(batch["image"])
-        statistics = {"update": True} if training else {"population": True}
-        clean = self.ladder.encode(images, **statistics)
-        terms = {
+        if not training:
+            return self._clean_terms(self.ladder.encode(images, population=True))
+        paths = Path(images, statistics={"update": True}), Path(images, seed)
+        clean, noisy = self.ladder.encode_all(paths)
+        terms = self._clean_terms(clean)
+        terms["information_cost"] += self._information_cost(noisy)
+        terms["denoising_cost"] = self._denoising_cost(noisy, clean)
+        terms["noise_divergence"] = _divergence(clean.logits, noisy.logits)
+        return terms | self._pseudo_terms(batch, noisy.logits)
+
+    def _clean_terms(self, clean):
+        return {
             "information_cost": self._information_cost(clean),
             "cluster_usage": tf.einsum("m,mbk->bk", self.shares, clean.activations[-1]),
         }
-        if training:
-            noisy = self.ladder.encode(images, seed)
-            terms["information_cost"] += self._information_cost(noisy)
-            terms["denoising_cost"] = self._denoising_cost(noisy, clean)
-            terms["noise_divergence"] = _divergence(clean.logits, noisy.logits)
-            terms |= self._pseudo_terms(batch, noisy.logits)
-        return terms
 
     def _information_cost(self, encoding):
         p = encoding.activations[-1]
