@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind import layers, metrics, models, seeds
+from tfbind import layers, losses, metrics, models, seeds
 
 from . import numpy_pseudo_labels, steps
 
@@ -127,6 +127,60 @@ def test_members_are_single_ladders():
         np.testing.assert_allclose(found, single(images().reshape(ROWS, -1)), rtol=1e-5)
 
 
+# Views.
+
+NO_DECODER = {"denoising_weights": (0.0, 0.0, 0.0, 0.0), "noise": 0.0}
+
+
+def test_the_noisy_path_sees_views():
+    """Of its own for each member: a member learns from them as from its own images."""
+    augmentation = layers.RandomAffine(rotation=90.0, shift=1.0, seed=0)
+    shape = (3, 2, 1)
+    model = models.PseudoLabelEnsemble(
+        shape, CLUSTERS, 3, hidden_units=HIDDEN, augmentation=augmentation, seed=3, **NO_DECODER
+    )
+    x = {"image": images()[..., None]}
+    seed = model.step_seed(True)
+    views = augmentation.corrupt(tf.tile(x["image"], [3, 1, 1, 1]), seed)
+    views = tf.reshape(views, [3, ROWS, -1])
+    assert not np.allclose(views[0], views[1])
+    clean = model.ladder.encode(tf.reshape(x["image"], [ROWS, -1]))
+    noisy = model.ladder.encode(views)
+    expected = losses.divergence(clean.logits, noisy.logits)
+    found = steps.terms(model, x)
+    np.testing.assert_allclose(
+        found["noise_divergence"], tf.reduce_mean(expected, axis=0), rtol=1e-4, atol=1e-7
+    )
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    assert restored.augmentation.get_config() == augmentation.get_config()
+
+
+def test_the_worst_noise_is_worse_than_any():
+    model = away_from_start(make(adversarial_weight=2.0, adversarial_radius=0.3, **NO_DECODER))
+    found = steps.terms(model, batch())["adversarial_divergence"]
+    assert found.shape == (7,)
+    x = batch()["image"].reshape(7, -1)
+    clean = model.ladder.encode(x).logits
+    for draw in range(5):
+        noise = np.random.default_rng(draw).normal(size=(3, *x.shape)).astype("float32")
+        noise *= 0.3 / np.linalg.norm(noise, axis=-1, keepdims=True)
+        other = losses.divergence(clean, model.ladder.encode(x + noise).logits)
+        assert tf.reduce_mean(other) < tf.reduce_mean(found)
+
+
+def test_without_denoising_there_is_no_decoder():
+    model = make(**NO_DECODER)
+    assert not model.ladder.decoder_kernels
+    assert not model.ladder.combinators
+    assert not tf.reduce_any(steps.terms(model, batch())["denoising_cost"] != 0.0)
+
+
+def test_a_small_top_finds_all_clusters_equally_probable():
+    model = make(top_kernel_scale=1e-6)
+    p = model.predict(images(), verbose=0)["member_probabilities"]
+    np.testing.assert_allclose(p, 1 / CLUSTERS, atol=1e-4)
+
+
 # Rounds.
 
 
@@ -180,7 +234,7 @@ def test_what_members_differ_on_has_no_label(model, monkeypatch):
 
 
 def test_nothing_is_supervised_before_all_clusters_have_labels(model, monkeypatch):
-    answer(model, monkeypatch, np.where(SAYINGS == 3, 0, SAYINGS))
+    answer(model, monkeypatch, SAYINGS[np.where(TRUTH == 3, 0, np.arange(len(TRUTH)))])
     with pytest.warns(UserWarning, match="agree on 3 of 4 pseudo-classes, so that there are none"):
         model.relabel(images(len(TRUTH)))
     assert not model.class_weights.numpy().any()
