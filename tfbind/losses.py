@@ -13,6 +13,7 @@ __all__ = [
     "batch_mean",
     "denoising_costs",
     "divergence",
+    "dot_product_cost",
     "gradient_norms",
     "negative_log_likelihood",
     "negative_mutual_information",
@@ -190,6 +191,34 @@ def negative_mutual_information(
 
 def _entropy(p):
     return -tf.reduce_sum(p * tf.math.log(tf.maximum(p, _LEAST_PROBABILITY)), axis=-1)
+
+
+def dot_product_cost(probabilities: tf.Tensor) -> tf.Tensor:
+    """Returns how far the examples of a batch are from clusters of their own.
+
+    The mean square of P P^T - I, the rows of P being the probabilities of each example at length
+    1: small where any two examples are in different clusters, as most of a batch are if there are
+    many clusters used alike.
+
+    Args:
+        probabilities: float32 `[..., B, C]`, p(y|x) of every example, sums to 1.
+
+    Returns:
+        float32 `[...]`, in [0, 1].
+
+    Example:
+
+    >>> float(tfbind.losses.dot_product_cost(tf.eye(4)))
+    0.0
+
+    References:
+        Gupta, Ramjee, Kwatra, Sivathanu. Unsupervised Clustering using Pseudo-semi-supervised
+        Learning. ICLR, 2020, as in the authors' code.
+    """
+    rows = tf.math.l2_normalize(probabilities, axis=-1)
+    products = tf.matmul(rows, rows, transpose_b=True)
+    wanted = tf.eye(tf.shape(rows)[-2])
+    return tf.reduce_mean(tf.square(products - wanted), axis=(-2, -1))
 
 
 def divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -91,19 +91,20 @@ def member_entropies(probabilities: np.ndarray) -> np.ndarray:
     return -(marginals * np.log(np.maximum(marginals, 1e-16))).sum(axis=-1)
 
 
-def merged_members(entropies: np.ndarray, num_clusters: int) -> list[int]:
-    """Returns the members that seem to have merged two clusters, by their marginal entropies.
+def merged_members(probabilities: np.ndarray) -> np.ndarray:
+    """Returns which members seem to have merged two clusters, booleans `[M]`, of `[N, M, K]`.
 
     They use their clusters less evenly than the member that does so most.
     """
-    lost = _MERGED_SHARE * 2.0 / num_clusters * math.log(2.0)
-    return np.flatnonzero(entropies < entropies.max() - lost).tolist()
+    entropies = member_entropies(probabilities)
+    lost = _MERGED_SHARE * 2.0 / probabilities.shape[-1] * math.log(2.0)
+    return entropies < entropies.max() - lost
 
 
-def others(entropies: np.ndarray, merged: list[int]) -> np.ndarray:
-    """Returns the members that have not merged; the two most even ones if there are fewer."""
-    most_even = np.argsort(-entropies, kind="stable")[:_FEWEST_ASKED]
-    return np.union1d(np.setdiff1d(np.arange(len(entropies)), merged), most_even)
+def unmerged_members(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the others, and of the two most even ones whatever they are."""
+    most_even = np.argsort(-member_entropies(probabilities), kind="stable")[:_FEWEST_ASKED]
+    return np.union1d(np.flatnonzero(~merged_members(probabilities)), most_even)
 
 
 def describe_round(probabilities: np.ndarray, found: PseudoClasses) -> dict[str, Any]:
@@ -119,18 +120,18 @@ def describe_round(probabilities: np.ndarray, found: PseudoClasses) -> dict[str,
         many have each, K; `agreement`, M shares of the examples: of the a-th, at most a members
         agree on its cluster, in the numbers of the last member, which the others' clusters are
         matched to one to one; `member_entropies`, the marginal entropy of each member's clusters
-        in nats, M; `merged`, the members that seem to have merged two.
+        in nats, M; `merged`, 1 for each member that seems to have merged two, else 0.
     """
     num_clusters = probabilities.shape[-1]
-    labels, entropies = found.labels[0], member_entropies(probabilities)
+    labels = found.labels[0]
     sizes = np.bincount(labels[labels >= 0], minlength=num_clusters)
     return {
         "num_found": found.num_found,
         "coverage": float(np.mean(labels >= 0)),
         "class_sizes": sizes.tolist(),
         "agreement": _agreement(probabilities.argmax(axis=-1), num_clusters).tolist(),
-        "member_entropies": entropies.tolist(),
-        "merged": merged_members(entropies, num_clusters),
+        "member_entropies": member_entropies(probabilities).tolist(),
+        "merged": merged_members(probabilities).astype(int).tolist(),
     }
 
 

@@ -16,11 +16,9 @@ from tfbind.models._pseudo_classes import (
     PseudoClasses,
     Rules,
     describe_round,
-    member_entropies,
-    merged_members,
-    others,
     precision,
     pseudo_classes,
+    unmerged_members,
 )
 from tfbind.models._relabeling import RelabelingModel
 
@@ -119,16 +117,11 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         self.calibrate(images)
         p = self.predict(images, batch_size=_BATCH, verbose=0)["member_probabilities"]
         best = self.row_labels.labels.numpy()[-1]
-        found = pseudo_classes(p.argmax(-1), p.max(-1), best, self.rules, self._asked(p))
+        asked = unmerged_members(p) if self.leave_out_merged else None
+        found = pseudo_classes(p.argmax(-1), p.max(-1), best, self.rules, asked)
         self.rounds.append(describe_round(p, found))
         self._warn(found)
         self.take(found)
-
-    def _asked(self, probabilities: np.ndarray) -> np.ndarray | None:
-        if not self.leave_out_merged:
-            return None
-        entropies = member_entropies(probabilities)
-        return others(entropies, merged_members(entropies, self.num_clusters))
 
     @property
     def rules(self) -> Rules:
@@ -147,12 +140,13 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         if self.mapping == "common" and found.weights.any():
             self.shares.assign(tf.fill([self.num_members], 1.0 / self.num_members))
 
-    def score_labels(self, truth: np.ndarray) -> None:
-        labels = self.row_labels.labels.numpy()[0]
-        self.rounds[-1]["precision"] = precision(labels, truth)
+    def score_labels(self, labels: np.ndarray) -> None:
+        found = self.row_labels.labels.numpy()[0]
+        self.rounds[-1]["precision"] = precision(found, labels)
 
     def _warn(self, found: PseudoClasses) -> None:
-        if merged := self.rounds[-1]["merged"]:
+        merged = np.flatnonzero(self.rounds[-1]["merged"])
+        if merged.size:
             warnings.warn(_of_merged(merged, self.leave_out_merged), stacklevel=3)
         if found.num_found < self.num_clusters:
             warnings.warn(_of_few(found, self.num_clusters), stacklevel=3)
@@ -178,7 +172,7 @@ def _check_confidence(threshold: float) -> float:
     return float(threshold)
 
 
-def _of_merged(merged: list[int], left_out: bool) -> str:
+def _of_merged(merged: np.ndarray, left_out: bool) -> str:
     then = "are not asked" if left_out else "are asked all the same; leave_out_merged=True does not"
     return (
         f"Members {', '.join(map(str, merged))} use their clusters so much less evenly than the "

@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 
 from tfbind import losses, seeds
-from tfbind._validation import check_number
+from tfbind._validation import check_choice, check_number
 from tfbind.layers import Ladder
 from tfbind.models._base import means
 from tfbind.models._batch import images_of
@@ -17,6 +17,7 @@ from tfbind.models._parts import (
     lowest_weighted,
     restore_parts,
 )
+from tfbind.models._pseudo_classes import PseudoClasses
 from tfbind.models._pseudo_labeling import PseudoLabelingModel
 
 
@@ -35,34 +36,47 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         event_shape: Tuple of ints, the shape of one example, such as (28, 28, 1) or (64,).
         num_clusters: Integer K >= 2.
         num_members: Integer M >= 2.
+
         hidden_units: Tuple of one integer or more, widths of the hidden layers of a member.
         noise: Float >= 0, standard deviation of the noise on every layer; or a tuple with one for
             each, from the input to the top.
-        denoising_weights: Tuple of floats >= 0, the weight of the denoising cost of each layer
-            from the input to the top.
-        information_weight: Float >= 0, the weight of minus the mutual information of examples and
-            clusters, of the clean path and of the noisy one.
-        marginal_weight: Float >= 0, how much the even use of the clusters counts in it.
-        noise_weight: Float >= 0, the weight of the divergence of the noisy path's clusters from
-            the clean path's.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, for images `[H, W, C]`, or
             None. The noisy path then sees a view of each image, every member its own, and what is
             to withstand noise withstands that; pseudo-labels are learned from the views too.
+        top_normalization: Whether the top layer is standardised before its bias.
+        top_kernel_scale: Float > 0, what the first kernel of the top layer is multiplied by: with
+            a small one all clusters are equally probable at the start.
+
+        denoising_weights: Tuple of floats >= 0, the weight of the denoising cost of each layer
+            from the input to the top. Where all are 0 there is no decoder.
+        information: What makes clusters tell much: "mutual" for the mutual information of examples
+            and clusters, or "dot_product" for `losses.dot_product_cost`.
+        information_weight: Float >= 0, the weight of that cost, of the clean path and of the noisy
+            one.
+        later_information_weight: Float >= 0, the same after the first round; None for no change.
+        marginal_weight: Float >= 0, how much the even use of the clusters counts in the mutual
+            information.
+        noise_weight: Float >= 0, the weight of the divergence of the noisy path's clusters from
+            the clean path's.
         adversarial_weight: Float >= 0, the weight of the divergence of the clusters of examples
             with virtual adversarial noise, that which changes them most, from those without.
         adversarial_radius: Float > 0, the norm of that noise.
-        top_kernel_scale: Float > 0, what the first kernel of the top layer is multiplied by.
+
         strong_agreement: Integer; more members than that agree on two examples of one pseudo-class.
             None for M - 1, all but one, so that all agree.
         weak_agreement: Integer; no more members than that agree on two of different ones, as far
             as the second is not taken yet; see `labeling.agreement_buckets`.
         confidence_threshold: Float in [0, 1); every member's greatest probability is above it for
             an example that a pseudo-class is made around.
+        leave_out_merged: Whether members that seem to have merged two clusters are not asked. Those
+            are named in a warning at any rate: their marginal entropy is lower than the highest one
+            by a sixth of what is lost where one of K equal clusters takes in another.
         mapping: Whose numbers pseudo-classes get: "common" for the last member's, which all others
             learn, so that the ensemble answers by the mean of all; "member" for each member's own,
             where the first member answers.
         first_epochs: Integer >= 1, epochs before the first pseudo-labels.
         round_epochs: Integer >= 1, epochs between later ones.
+
         batched: Whether members run at once; see `layers.Ladder`.
         seed: Integer seed of the noise, or None to draw one.
 
@@ -115,14 +129,17 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         *,
         hidden_units: Sequence[int] = (1200, 1200),
         noise: float | Sequence[float] = 0.3,
+        augmentation: keras.Layer | None = None,
+        top_normalization: bool = False,
+        top_kernel_scale: float = 1.0,
         denoising_weights: Sequence[float] = (1000.0, 10.0, 0.1, 0.1),
+        information: Literal["mutual", "dot_product"] = "mutual",
         information_weight: float = 0.1,
+        later_information_weight: float | None = None,
         marginal_weight: float = 4.0,
         noise_weight: float = 1.0,
-        augmentation: keras.Layer | None = None,
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.6,
-        top_kernel_scale: float = 1.0,
         strong_agreement: int | None = None,
         weak_agreement: int = 1,
         confidence_threshold: float = 0.9,
@@ -148,32 +165,36 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             **kwargs,
         )
         units = ladder_units(self.event_shape, hidden_units, self.num_clusters)
+        self.augmentation = check_corruption(augmentation, "augmentation")
+        self.top_kernel_scale = check_number("top_kernel_scale", top_kernel_scale, 0, open_low=True)
         self.denoising_weights = check_denoising_weights(denoising_weights, len(units))
+        self.information = check_choice("information", information, ("mutual", "dot_product"))
         self.information_weight = check_number("information_weight", information_weight, 0)
+        self.later_information_weight = later_information_weight
+        if later_information_weight is not None:
+            check_number("later_information_weight", later_information_weight, 0)
         self.marginal_weight = check_number("marginal_weight", marginal_weight, 0)
         self.noise_weight = check_number("noise_weight", noise_weight, 0)
-        self.augmentation = check_corruption(augmentation, "augmentation")
         self.adversarial_weight = check_number("adversarial_weight", adversarial_weight, 0)
         self.adversarial_radius = check_number(
             "adversarial_radius", adversarial_radius, 0, open_low=True
         )
         self.seed = seeds.base_seed(seed)
-        self.top_kernel_scale = check_number("top_kernel_scale", top_kernel_scale, 0, open_low=True)
-        self.ladder = self._make_ladder(units, noise, batched)
+        self.ladder = self._make_ladder(units, noise, top_normalization, batched)
         self.trackers |= means(
             *("denoising_cost", "information_cost", "noise_divergence"),
             *("adversarial_divergence", "pseudo_cost", "pseudo_labelled"),
         )
         self.build()
 
-    def _make_ladder(self, units, noise, batched):
+    def _make_ladder(self, units, noise, top_normalization, batched):
         return Ladder(
             units,
             noise=noise,
             num_members=self.num_members,
             batched=batched,
             top_gain=False,
-            top_normalization=False,
+            top_normalization=top_normalization,
             kernel_initializer="glorot_normal",
             decoder_top_input="logits",
             lowest_reconstruction=lowest_weighted(self.denoising_weights),
@@ -181,11 +202,11 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         )
 
     @property
-    def term_weights(self) -> Mapping[str, float]:
+    def term_weights(self) -> Mapping[str, Any]:
         """Of terms that are means over the members: what each minimises is as if it were alone."""
         weights = {
             "denoising_cost": 1.0,
-            "information_cost": self.information_weight,
+            "information_cost": tf.convert_to_tensor(self.information_now),
             "noise_divergence": self.noise_weight,
             "adversarial_divergence": self.adversarial_weight,
             "pseudo_cost": 1.0,
@@ -200,8 +221,18 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         top.assign(self.top_kernel_scale * top)
         if self.augmentation is not None and not self.augmentation.built:
             self.augmentation.build((None, *self.event_shape))
+        self.information_now = self.add_state("information_now", ())
         self.build_pseudo_classes()
         self.built = True
+
+    def forget_pseudo_classes(self) -> None:
+        super().forget_pseudo_classes()
+        self.information_now.assign(self.information_weight)
+
+    def take(self, found: PseudoClasses) -> None:
+        super().take(found)
+        if self.later_information_weight is not None:
+            self.information_now.assign(self.later_information_weight)
 
     # The losses.
 
@@ -259,6 +290,8 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
 
     def _information_cost(self, encoding):
         p = encoding.activations[-1]
+        if self.information == "dot_product":
+            return tf.reduce_mean(losses.dot_product_cost(p))
         return tf.reduce_mean(losses.negative_mutual_information(p, self.marginal_weight))
 
     def _denoising_cost(self, noisy, clean):
@@ -297,14 +330,16 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            *("denoising_weights", "information_weight", "marginal_weight", "noise_weight"),
-            *("adversarial_weight", "adversarial_radius", "top_kernel_scale", "seed"),
+            *("top_kernel_scale", "denoising_weights", "information", "information_weight"),
+            *("later_information_weight", "marginal_weight", "noise_weight"),
+            *("adversarial_weight", "adversarial_radius", "seed"),
         )
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names},
             "hidden_units": self.ladder.units[1:-1],
             "noise": self.ladder.noise,
+            "top_normalization": self.ladder.top_normalization,
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
             "batched": self.ladder.batched,
         }
