@@ -26,9 +26,25 @@ _MNIST = Preset(
     max_epochs=250,
     paper=Paper(score=0.015, source=_PAPER),
 )
-# The members of MNIST withstand distortions and the worst small noise instead of undoing noise: in
-# one start of six all digits, otherwise one pair in one cluster, another one each time. That costs
-# what agreement can mend, as long as fewer than half of the members have the same pair.
+# What an hour of two cores has of it. In sketches on one core, ten members of width 400 with ten
+# epochs before the first pseudo-labels agreed on 28 % of the images, 92 % of which were right, and
+# rose by 1.5 points a round of two epochs, 2.5 minutes, from .74 to .85 after seven; six members
+# with four epochs agreed on 31 %, 84 % right, and stayed at .77 for ever.
+_CPU = _MNIST.changed(
+    name="kingdra-mnist-cpu",
+    summary="Pseudo-label ensemble on MNIST, smaller than the paper's: for two cores",
+    hidden_units=(400, 400),
+    first_epochs=10,
+    round_epochs=2,
+    batch_size=100,
+    max_epochs=60,
+    paper=Paper(source=f"ours, after {_PAPER}"),
+)
+# The members withstand distortions and the worst small noise instead of undoing noise: one start
+# of six tells all digits apart, the others have one pair in one cluster, seldom the same. That is
+# what agreement can mend, as long as no more than weak_agreement members have the same pair.
+# Without rounds: --set first_epochs=50. Without views: --set rotation=0 --set scale=0
+# --set shear=0 --set shift=0.
 _INVARIANT = _MNIST.changed(
     name="kingdra-mnist-invariant",
     summary="Pseudo-label ensemble on MNIST that compares distorted views: ours",
@@ -82,4 +98,4 @@ _TINY = _DIGITS.changed(
     paper=Paper(source="made for tests"),
 )
 
-PRESETS = (_MNIST, _INVARIANT, _DIGITS, _TINY)
+PRESETS = (_MNIST, _CPU, _INVARIANT, _DIGITS, _TINY)
