@@ -70,7 +70,7 @@ class BaseModel(CheckedModel):
 
     @property
     def term_weights(self) -> Mapping[str, float]:
-        """The weight of each term in the loss."""
+        """The weight of each term in the loss: a number, or a tensor where it changes."""
         raise NotImplementedError
 
     def players(self) -> list[Player]:
@@ -161,7 +161,7 @@ class BaseModel(CheckedModel):
         means = [
             weight * _mean(name, terms[name], sample_weight)
             for name, weight in weights.items()
-            if weight and name in terms
+            if name in terms and (tf.is_tensor(weight) or weight)
         ]
         return tf.add_n(means or [tf.zeros([])])
 

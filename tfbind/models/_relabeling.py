@@ -41,6 +41,9 @@ class RelabelingModel(BaseModel):
         """Gives every row of the training set, float32 `[N, *event_shape]`, its labels."""
         raise NotImplementedError
 
+    def score_labels(self, labels: np.ndarray) -> None:
+        """Notes how right those labels are, by the true ones `[N]`, which train nothing."""
+
     def relabels_before(self, epoch: int) -> bool:
         """Whether labels are solved anew before an epoch, which count from 0."""
         return True
@@ -89,13 +92,19 @@ class Relabeling(keras.callbacks.Callback):
 
     Args:
         images: float32 `[N, *event_shape]`, the training set in the order of its row numbers.
+        labels: Integer `[N]`, the true ones, for a model that notes how right its own are; or None.
         schedule: Function from the epoch, from 0 on, to whether labels are solved before it; None
             for the model's own.
     """
 
-    def __init__(self, images: np.ndarray, schedule: Callable[[int], bool] | None = None) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        schedule: Callable[[int], bool] | None = None,
+    ) -> None:
         super().__init__()
-        self.images = images
+        self.images, self.labels = images, labels
         self.schedule = schedule
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -104,3 +113,5 @@ class Relabeling(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if (self.schedule or self.model.relabels_before)(epoch):
             self.model.relabel(self.images)
+            if self.labels is not None:
+                self.model.score_labels(self.labels)

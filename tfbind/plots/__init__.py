@@ -10,6 +10,7 @@ from tfbind.plots.canvas import save as save
 from tfbind.plots.clusters import classes_figure as classes_figure
 from tfbind.plots.clusters import cluster_matrix_figure as cluster_matrix_figure
 from tfbind.plots.clusters import components_figure as components_figure
+from tfbind.plots.clusters import rounds_figure as rounds_figure
 from tfbind.plots.groups import groups_figure as groups_figure
 from tfbind.plots.groups import iterations_figure as iterations_figure
 from tfbind.plots.groups import label_map as label_map
@@ -37,5 +38,6 @@ __all__ = [
     "num_groups_figure",
     "overlay",
     "reconstructions_figure",
+    "rounds_figure",
     "save",
 ]

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from tfbind import _files
+from tfbind.models import PseudoLabelEnsemble
 from tfbind.models._grouping import GroupingModel
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
@@ -27,8 +28,9 @@ class Run:
     """A run folder: what was trained there, how it went, and the model.
 
     It holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
-    `model.keras`, `history.csv` and `metrics.json`. Every file is written under another name and
-    renamed, and `metrics.json` comes last: a folder that has it is finished.
+    `model.keras`, `history.csv` and `metrics.json`, and of a model that learns in rounds
+    `rounds.csv`. Every file is written under another name and renamed, and `metrics.json` comes
+    last: a folder that has it is finished.
 
     Args:
         path: Path of the folder, which need not exist yet; or another `Run`.
@@ -155,12 +157,10 @@ class Run:
         """Writes what is left when a training is over, and removes its checkpoints."""
         with _files.replacing(self.path / "model.keras") as partial:
             model.save(partial)
-        table = io.StringIO()
-        columns = dict.fromkeys(name for row in history for name in row)
-        writer = csv.DictWriter(table, fieldnames=columns)
-        writer.writeheader()
-        writer.writerows(history)
-        self._write("history.csv", table.getvalue())
+        if isinstance(model, PseudoLabelEnsemble):
+            rows = [{"round": i, **_spread(row)} for i, row in enumerate(model.rounds)]
+            self._write("rounds.csv", _table(rows))
+        self._write("history.csv", _table(history))
         notes = {**notes, "seconds": sum(row["seconds"] for row in history), **_circumstances()}
         self._write("metrics.json", json.dumps(notes, indent=2))
         for path in self.path.glob("checkpoint-*"):
@@ -209,6 +209,24 @@ class Run:
     def _write(self, name: str, text: str) -> None:
         with _files.replacing(self.path / name) as partial:
             partial.write_text(text)
+
+
+def _spread(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row in which each list is as many columns, `name_0` and so on."""
+    spread: dict[str, Any] = {}
+    for name, value in row.items():
+        listed = isinstance(value, list)
+        spread |= {f"{name}_{i}": x for i, x in enumerate(value)} if listed else {name: value}
+    return spread
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Returns rows as CSV, with all columns that any of them has."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=dict.fromkeys(name for row in rows for name in row))
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
 
 
 def _circumstances() -> dict[str, Any]:

@@ -201,7 +201,8 @@ def _labelled_by(
             f"a task without row numbers, and a {type(model).__name__}."
         )
     stream = functools.partial(training_data.stream, with_index=True)
-    return stream, (Relabeling(Examples(training_data.images).floats().image),)
+    images = Examples(training_data.images).floats().image
+    return stream, (Relabeling(images, training_data.labels),)
 
 
 def _notes(preset: Preset, history: list[dict]) -> dict[str, Any]:
