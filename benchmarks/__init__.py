@@ -15,4 +15,5 @@ NAMES = (
     "tagger",
     "untapped_vae",
     "adversarial_mixture",
+    "labeling",
 )

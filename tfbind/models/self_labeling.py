@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer, check_number
-from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts, solve
+from tfbind.labeling.sinkhorn import (
+    check_enough_rows,
+    check_marginal,
+    free_shares,
+    share_counts,
+    solve,
+)
 from tfbind.layers import mlp
 from tfbind.models import _batch
 from tfbind.models._base import means
@@ -22,6 +28,9 @@ _DENSE = (512, 512, 128)
 _BATCH = 500  # of examples whose features are taken at a time
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
+_LEARNED = "learned"  # the `marginal` that is found in the data
+_SHARE_RATE = 0.2  # at which shares move at a label step
+_LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -45,7 +54,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             the widths of the default dense layers; None for (32, 64, 128, 128) and
             (512, 512, 128). Unused with a backbone of your own.
         strength: Float lambda > 0: the larger, the more the new labels follow the classifier.
-        marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
+        marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones;
+            or "learned", if you do not know them. Label steps begin with equal ones, and move by
+            a fifth of the way each time towards those that are given, or towards those that the
+            classifier would give, about a fifth of an equal one at least.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
             learns from; or None.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
@@ -94,7 +106,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         backbone: keras.Model | None = None,
         units: Sequence[int] | None = None,
         strength: float = 25.0,
-        marginal: Sequence[float] | None = None,
+        marginal: Sequence[float] | str | None = None,
         augmentation: keras.Layer | None = None,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
@@ -103,14 +115,15 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
-        shares = check_marginal(marginal, num_clusters).tolist()
+        marginal = _checked_shares(marginal, num_clusters)
+        prior = None if marginal == _LEARNED else marginal
         strength = check_number("strength", strength, 0, open_low=True)
         check_corruption(augmentation, "augmentation")
         label_epochs = _label_epochs(num_label_steps, num_label_epochs)
-        super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
+        super().__init__(event_shape, num_clusters, prior, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = None if marginal is None else tuple(map(float, marginal))
+        self.marginal = marginal
         self.augmentation = augmentation
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
@@ -148,11 +161,14 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return keras.Sequential(layers, name="heads")
 
     def _add_notes(self) -> None:
-        """Adds what the last label step found: its loss a head, and what a training logs of it."""
+        """Adds what the last label step left: shares and loss a head, and what is logged of it."""
 
-        def note(name, shape=()):
-            return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+        def note(name, shape=(), value=0.0):
+            start = keras.initializers.Constant(value)
+            return self.add_weight(shape=shape, initializer=start, trainable=False, name=name)
 
+        equal = 1.0 / self.num_clusters
+        self.shares = note("shares", (self.num_heads, self.num_clusters), equal)
         self.head_losses = note("head_losses", (self.num_heads,))
         self.changed_labels = note("changed_labels")
         self.cluster_error = note("cluster_error")
@@ -212,7 +228,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        counts = share_counts(self.marginal, self.num_clusters, num_rows)
+        shares = None if self.marginal == _LEARNED else self.marginal
+        counts = share_counts(shares, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
@@ -223,7 +240,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`."""
         features = self.predict(images, _BATCH, verbose=0)["features"]
-        self.adopt_labels(self._solve(tf.constant(features)))
+        found = self._solve(tf.constant(features))
+        if not np.isfinite(found["head_losses"]).all():
+            raise ValueError(
+                "`images` must have finite features where labels are solved. Received: NaN or "
+                "infinity; the training diverged, start again with a smaller learning rate."
+            )
+        self.adopt_labels(found)
         self._warn_of_errors()
 
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -234,28 +257,37 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
         Returns:
             A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
-            cross-entropies with them; `cluster_error`, float32 scalar, of the worst head.
+            cross-entropies with them; `shares`, float32 `[H, K]`, for the next label step;
+            `cluster_error`, float32 scalar, of the worst head.
         """
-        size = (-1, self.num_heads, self.num_clusters)
-        kernel, bias = (
-            tf.transpose(tf.reshape(tf.cast(weight, tf.float32), size), (1, 0, 2))
-            for weight in self.heads.weights
-        )  # [H, D, K] and [H, 1, K]
-        shares = tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
 
-        def solved(weights):
-            logits = features @ weights[0] + weights[1]  # [N, K]
+        def solved(head):
+            kernel, bias, shares = head
+            logits = features @ kernel + bias  # [N, K]
             found = solve(logits, shares, self.strength)
             costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
-            return found.labels, tf.reduce_mean(costs), found.cluster_error
+            shares += _SHARE_RATE * (self._wanted_shares(logits) - shares)
+            return found.labels, tf.reduce_mean(costs), shares, found.cluster_error
 
-        kinds = (tf.int32, tf.float32, tf.float32)
-        labels, losses, errors = tf.map_fn(solved, (kernel, bias), fn_output_signature=kinds)
+        size = (-1, self.num_heads, self.num_clusters)
+        weights = [tf.reshape(tf.cast(each, tf.float32), size) for each in self.heads.weights]
+        kernel, bias = (tf.transpose(each, (1, 0, 2)) for each in weights)  # [H, D or 1, K]
+        heads = (kernel, bias, tf.convert_to_tensor(self.shares))
+        kinds = (tf.int32, *[tf.float32] * 3)
+        labels, losses, shares, errors = tf.map_fn(solved, heads, fn_output_signature=kinds)
         return {
             "labels": labels,
             "head_losses": losses,
+            "shares": shares,
             "cluster_error": tf.reduce_max(errors),
         }
+
+    def _wanted_shares(self, logits: tf.Tensor) -> tf.Tensor:
+        """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
+        if self.marginal != _LEARNED:
+            return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
+        free = tf.maximum(free_shares(logits, self.strength), _LEAST_SHARE / self.num_clusters)
+        return free / tf.reduce_sum(free)
 
     def adopt_labels(self, found: Mapping[str, tf.Tensor]) -> None:
         """Makes what `solve_labels` found the labels to learn."""
@@ -263,6 +295,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
         self.cluster_error.assign(found["cluster_error"])
         self.head_losses.assign(found["head_losses"])
+        self.shares.assign(found["shares"])
         self.row_labels.assign(found["labels"])
 
     def _warn_of_errors(self) -> None:
@@ -319,6 +352,14 @@ def _label_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[in
     num_epochs = check_integer("num_label_epochs", num_epochs, 1)
     times = np.linspace(0.0, 1.0, num_steps) ** 2
     return frozenset((num_epochs * times).astype(int).tolist())
+
+
+def _checked_shares(
+    marginal: Sequence[float] | str | None, num_clusters: int
+) -> tuple[float, ...] | str | None:
+    if marginal is None or isinstance(marginal, str) and marginal == _LEARNED:
+        return marginal
+    return tuple(check_marginal(marginal, num_clusters).tolist())
 
 
 def _checked_units(units: Sequence[int]) -> tuple[int, ...]:
