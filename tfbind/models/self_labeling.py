@@ -15,22 +15,21 @@ from tfbind.labeling.sinkhorn import (
     share_counts,
     solve,
 )
-from tfbind.layers import mlp
 from tfbind.models import _batch
+from tfbind.models._backbones import backbone_units, check_backbone, default_backbone
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 from tfbind.models._relabeling import RelabelingModel
 
-_CONVOLUTIONAL = (32, 64, 128, 128)
-_DENSE = (512, 512, 128)
 _BATCH = 500  # of examples whose features are taken at a time
-_MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
+_SCHEDULE = ("num_label_steps", "num_label_epochs")
+_VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -60,6 +59,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             classifier would give, about a fifth of an equal one at least.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
             learns from; or None.
+        num_label_views: Integer >= 0, distorted views of an example whose mean features its label
+            is solved from; 0 for the example itself.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
@@ -91,8 +92,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
         which takes the features of one distorted view of each image with the network in training
-        mode (here they are those of the image itself, with population statistics), and whose
-        labels may miss the shares.
+        mode (here population statistics serve), and knows equal shares only.
     """
 
     term_weights = {"cross_entropy": 1.0}
@@ -108,6 +108,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         strength: float = 25.0,
         marginal: Sequence[float] | str | None = None,
         augmentation: keras.Layer | None = None,
+        num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
         seed: int | None = None,
@@ -119,36 +120,29 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         prior = None if marginal == _LEARNED else marginal
         strength = check_number("strength", strength, 0, open_low=True)
         check_corruption(augmentation, "augmentation")
+        num_label_views = _checked_views(num_label_views, augmentation)
         label_epochs = _label_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, prior, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal
-        self.augmentation = augmentation
+        self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
-        self.units = self._default_units() if units is None else _checked_units(units)
+        self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
-        self.backbone = _checked_backbone(backbone) if backbone else self._default_backbone()
+        self.backbone = check_backbone(backbone or default_backbone(self.event_shape, self.units))
         self.heads = self._linear_heads()
         self._add_notes()
         self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
+        self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
         if augmentation is not None and not augmentation.built:
             augmentation.build((None, *self.event_shape))
         if self.row_labels.num_rows is not None:
             self._start_labels(self.row_labels.num_rows)
         self.built = True
-
-    def _default_units(self) -> tuple[int, ...]:
-        return _CONVOLUTIONAL if len(self.event_shape) == 3 else _DENSE
-
-    def _default_backbone(self) -> keras.Model:
-        if len(self.event_shape) == 3:
-            return _convolutions(self.event_shape, self.units)
-        inputs = {"image": self.event_shape}
-        return mlp(inputs, self.units, lambda top: top, normalization=_norm, name="backbone")
 
     def _linear_heads(self) -> keras.Model:
         size = (self.num_heads, self.num_clusters)
@@ -239,8 +233,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`."""
-        features = self.predict(images, _BATCH, verbose=0)["features"]
-        found = self._solve(tf.constant(features))
+        found = self._solve(self._all_label_features(images))
         if not np.isfinite(found["head_losses"]).all():
             raise ValueError(
                 "`images` must have finite features where labels are solved. Received: NaN or "
@@ -249,11 +242,31 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.adopt_labels(found)
         self._warn_of_errors()
 
+    def _all_label_features(self, images: np.ndarray) -> tf.Tensor:
+        if not self.num_label_views:
+            return tf.constant(self.predict(images, _BATCH, verbose=0)["features"])
+        starts = range(0, len(images), _BATCH)
+        return tf.concat([self._see(images[i : i + _BATCH]) for i in starts], axis=0)
+
+    def label_features(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
+
+        The distortions depend on the place in the batch and on nothing else, so that labels change
+        because the network does.
+        """
+        if not self.num_label_views:
+            return self.embed(images)
+        seed = seeds.fold(self.seed, _VIEW_SALT)
+        views = seeds.split(seed, self.num_label_views)
+        return tf.add_n(
+            [self.embed(self.augmentation.corrupt(images, view)) for view in views]
+        ) / len(views)
+
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
 
         Args:
-            features: float32 `[N, D]`, of the whole training set in its order, N known.
+            features: float32 `[N, D]`, `label_features` of the whole training set in its order, N known.
 
         Returns:
             A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
@@ -322,11 +335,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "units", "strength", "marginal", "num_label_steps")
+        names = ("num_heads", "units", "strength", "marginal", "num_label_views")
         return {
             **super().get_config(),
             **saved_parts(self, self._own_parts),
-            **{name: getattr(self, name) for name in (*names, "num_label_epochs", "seed")},
+            **{name: getattr(self, name) for name in (*names, *_SCHEDULE, "seed")},
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
         }
 
@@ -354,38 +367,18 @@ def _label_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[in
     return frozenset((num_epochs * times).astype(int).tolist())
 
 
+def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
+    if check_integer("num_label_views", num_views, 0) and augmentation is None:
+        raise ValueError(
+            "`num_label_views` must be 0 without an augmentation, which distorts. Received: "
+            f"num_label_views={num_views}."
+        )
+    return num_views
+
+
 def _checked_shares(
     marginal: Sequence[float] | str | None, num_clusters: int
 ) -> tuple[float, ...] | str | None:
     if marginal is None or isinstance(marginal, str) and marginal == _LEARNED:
         return marginal
     return tuple(check_marginal(marginal, num_clusters).tolist())
-
-
-def _checked_units(units: Sequence[int]) -> tuple[int, ...]:
-    if not units:
-        raise ValueError(f"`units` must hold at least one integer. Received: units={units!r}.")
-    return tuple(check_integer("units", size, 1) for size in units)
-
-
-def _checked_backbone(backbone: keras.Model) -> keras.Model:
-    if len(backbone.output_shape) != 2:
-        raise ValueError(
-            "`backbone` must give features of shape (n, D). Received: an output of shape "
-            f"{backbone.output_shape}; add a Flatten or a pooling layer."
-        )
-    return backbone
-
-
-def _norm() -> keras.layers.Layer:
-    return keras.layers.BatchNormalization(momentum=_MOMENTUM)
-
-
-def _convolutions(event_shape: tuple[int, ...], units: Sequence[int]) -> keras.Model:
-    """Returns convolutions of stride 2, and a dense layer of the last of `units`."""
-    layers = [keras.layers.Input(event_shape)]
-    for filters in units[:-1]:
-        layers.append(keras.layers.Conv2D(filters, 3, 2, padding="same", use_bias=False))
-        layers += [_norm(), keras.layers.Activation("relu")]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(units[-1], use_bias=False)]
-    return keras.Sequential([*layers, _norm(), keras.layers.Activation("relu")], name="backbone")
