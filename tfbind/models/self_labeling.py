@@ -266,7 +266,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
 
         Args:
-            features: float32 `[N, D]`, `label_features` of the whole training set in its order, N known.
+            features: float32 `[N, D]`, the `label_features` of the whole training set in its
+                order, N known.
 
         Returns:
             A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
