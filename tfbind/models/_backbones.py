@@ -1,14 +1,16 @@
-"""Networks from examples to features."""
+"""Networks from examples to features, and from there to logits."""
 
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from tfbind._validation import check_integer
 from tfbind.layers import mlp
 
 _CONVOLUTIONAL = (32, 64, 128, 128)
 _DENSE = (512, 512, 128)
+_HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors' of SeLa
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 
 
@@ -37,6 +39,18 @@ def check_backbone(backbone: keras.Model) -> keras.Model:
             f"{backbone.output_shape}; add a Flatten or a pooling layer."
         )
     return backbone
+
+
+def linear_heads(backbone: keras.Model, num_heads: int, num_clusters: int) -> keras.Model:
+    """Returns what gives logits `[B, H, K]` of the features of `backbone`."""
+    size = (num_heads, num_clusters)
+    normal = keras.initializers.RandomNormal(stddev=_HEAD_DEVIATION)
+    layers = [
+        keras.layers.Input(backbone.output_shape[1:]),
+        keras.layers.Dense(int(np.prod(size)), kernel_initializer=normal),
+        keras.layers.Reshape(size),
+    ]
+    return keras.Sequential(layers, name="heads")
 
 
 def _norm() -> keras.layers.Layer:

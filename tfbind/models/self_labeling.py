@@ -16,15 +16,14 @@ from tfbind.labeling.sinkhorn import (
     solve,
 )
 from tfbind.models import _batch
-from tfbind.models._backbones import backbone_units, check_backbone, default_backbone
+from tfbind.models._backbones import backbone_units, check_backbone, default_backbone, linear_heads
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
-from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._relabeling import RelabelingModel, spaced_epochs
 
 _BATCH = 500  # of examples whose features are taken at a time
-_HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
@@ -88,6 +87,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     >>> model.predict(images, verbose=0)["features"].shape
     (32, 16)
 
+    Few labels go far with its features: the nearest neighbours of an example are of its kind.
+
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> some = KNeighborsClassifier(1).fit(model.embed(images[::8]), ["a", "b", "c", "d"])
+    >>> some.predict(model.embed(images[7:9])).tolist()
+    ['a', 'b']
+
     References:
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
@@ -121,7 +127,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         strength = check_number("strength", strength, 0, open_low=True)
         check_corruption(augmentation, "augmentation")
         num_label_views = _checked_views(num_label_views, augmentation)
-        label_epochs = _label_epochs(num_label_steps, num_label_epochs)
+        label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, prior, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
@@ -133,7 +139,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
         self.backbone = check_backbone(backbone or default_backbone(self.event_shape, self.units))
-        self.heads = self._linear_heads()
+        self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
         self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
         self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
@@ -143,16 +149,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if self.row_labels.num_rows is not None:
             self._start_labels(self.row_labels.num_rows)
         self.built = True
-
-    def _linear_heads(self) -> keras.Model:
-        size = (self.num_heads, self.num_clusters)
-        normal = keras.initializers.RandomNormal(stddev=_HEAD_DEVIATION)
-        layers = [
-            keras.layers.Input(self.backbone.output_shape[1:]),
-            keras.layers.Dense(int(np.prod(size)), kernel_initializer=normal),
-            keras.layers.Reshape(size),
-        ]
-        return keras.Sequential(layers, name="heads")
 
     def _add_notes(self) -> None:
         """Adds what the last label step left: shares and loss a head, and what is logged of it."""
@@ -347,25 +343,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     @classmethod
     def from_config(cls, config: dict) -> "SelfLabeling":
         return cls(**restore_parts(config, ("backbone", "augmentation")))
-
-
-def _label_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[int] | None:
-    """Returns the epochs before which labels are solved, None for all.
-
-    Differs from the authors' code, which solves them within epochs too: steps that would fall
-    within one epoch are one, before it.
-    """
-    if num_steps is None and num_epochs is None:
-        return None
-    if num_steps is None or num_epochs is None:
-        raise ValueError(
-            "`num_label_steps` and `num_label_epochs` must be given together. Received: "
-            f"num_label_steps={num_steps}, num_label_epochs={num_epochs}."
-        )
-    num_steps = check_integer("num_label_steps", num_steps, 1)
-    num_epochs = check_integer("num_label_epochs", num_epochs, 1)
-    times = np.linspace(0.0, 1.0, num_steps) ** 2
-    return frozenset((num_epochs * times).astype(int).tolist())
 
 
 def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
