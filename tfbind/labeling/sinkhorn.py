@@ -27,7 +27,7 @@ class Assignment(NamedTuple):
         num_iterations: int32 scalar.
     """
 
-    labels: np.ndarray
+    labels: tf.Tensor
     log_scales: tf.Tensor
     cluster_error: tf.Tensor
     example_error: tf.Tensor
@@ -86,21 +86,75 @@ def balanced_labels(
     chunk_size = check_integer("chunk_size", chunk_size, 1)
     logits = tf.cast(logits, tf.float32)
     check_shape("logits", tuple(logits.shape), (None, None))
-    num_rows, num_clusters = logits.shape
-    check_enough_rows("logits", num_rows, num_clusters)
-    log_marginal = tf.math.log(tf.constant(check_marginal(marginal, num_clusters), tf.float32))
-    log_scales, *errors = _solve(
+    check_enough_rows("logits", *logits.shape)
+    shares = tf.constant(check_marginal(marginal, logits.shape[1]), tf.float32)
+    found = _compiled(
         logits,
-        log_marginal,
+        shares,
         tf.constant(strength),
-        tf.constant(tolerance),
-        tf.constant(max_iterations),
-        min(chunk_size, num_rows),
+        tolerance=tf.constant(tolerance),
+        max_iterations=tf.constant(max_iterations),
+        chunk_size=chunk_size,
     )
-    if not np.isfinite(errors[0]):
+    if not np.isfinite(found.cluster_error):
         raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
-    room = share_counts(marginal, num_clusters, num_rows)
-    return Assignment(_rounded(logits, log_scales, strength, room), log_scales, *errors)
+    return found
+
+
+def solve(
+    logits: tf.Tensor,
+    shares: tf.Tensor,
+    strength: float,
+    *,
+    tolerance: float = 1e-3,
+    max_iterations: int = 1000,
+    chunk_size: int = _CHUNK,
+) -> Assignment:
+    """As `balanced_labels`, of checked tensors: no more than TensorFlow, which XLA compiles.
+
+    Args:
+        logits: float32 `[N, K]`, N known.
+        shares: float32 `[K]`.
+        strength: Float.
+        tolerance: Float.
+        max_iterations: Integer.
+        chunk_size: Integer.
+
+    Returns:
+        An `Assignment`, whose `cluster_error` is not finite if the logits are not.
+    """
+    log_shares = tf.math.log(shares)
+    chunk = min(chunk_size, logits.shape[0])
+
+    def going(step, u, next_u, cluster_error, example_error):
+        error = tf.maximum(cluster_error, example_error)
+        return (step == 0) | ((step < max_iterations) & (error > tolerance))
+
+    def iterate(step, u, next_u, cluster_error, example_error):
+        found, example_error = _shares(logits, strength, next_u, chunk)
+        error = tf.reduce_sum(tf.abs(tf.exp(found) - shares))
+        return step + 1, next_u, next_u + log_shares - found, error, example_error
+
+    start = (tf.constant(0), *[tf.zeros_like(shares)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
+    steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
+    scores = strength * (logits - _highest(logits)) + u
+    labels = tf.argmax(scores, axis=-1, output_type=tf.int32)
+    return Assignment(labels, u, cluster_error, example_error, steps)
+
+
+_compiled = tf.function(solve, jit_compile=True, autograph=False)
+
+
+def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int = _CHUNK) -> tf.Tensor:
+    """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
+
+    Args:
+        logits: float32 `[N, K]`, N known.
+        strength: Float.
+        chunk_size: Integer.
+    """
+    none, chunk = tf.zeros(logits.shape[1]), min(chunk_size, logits.shape[0])
+    return tf.exp(_shares(logits, strength, none, chunk)[0])
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
@@ -113,7 +167,7 @@ def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.nd
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)
-    shares = np.asarray(marginal, "float64")
+    shares = np.asarray(() if isinstance(marginal, str) else marginal, "float64")
     fits = shares.shape == (num_clusters,) and bool((shares > 0).all())
     if not fits or abs(shares.sum() - 1.0) > _SUM_ERROR:
         raise ValueError(
@@ -130,48 +184,6 @@ def check_enough_rows(name: str, num_rows: int, num_clusters: int) -> None:
             f"`{name}` must hold at least one example a cluster. Received: {num_rows} for "
             f"{num_clusters} clusters; ask for fewer clusters."
         )
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _solve(logits, log_marginal, strength, tolerance, max_iterations, chunk):
-    marginal = tf.exp(log_marginal)
-
-    def going(step, u, next_u, cluster_error, example_error):
-        error = tf.maximum(cluster_error, example_error)
-        return (step == 0) | ((step < max_iterations) & (error > tolerance))
-
-    def iterate(step, u, next_u, cluster_error, example_error):
-        log_shares, example_error = _shares(logits, strength, next_u, chunk)
-        error = tf.reduce_sum(tf.abs(tf.exp(log_shares) - marginal))
-        return step + 1, next_u, next_u + log_marginal - log_shares, error, example_error
-
-    start = (tf.constant(0), *[tf.zeros_like(marginal)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
-    steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
-    return u, cluster_error, example_error, steps
-
-
-def _rounded(logits, log_scales, strength, room):
-    """Returns a cluster an example, int32 `[N]`; `room` says how many examples each one takes."""
-    labels = np.full(len(logits), -1, "int32")
-    while room.any():  # every round fills a cluster at least, or is the last
-        shut = tf.constant(np.where(room > 0, 0.0, -np.inf), tf.float32)
-        best, sure = (x.numpy() for x in _best(logits, log_scales, tf.constant(strength), shut))
-        rows = np.flatnonzero(labels < 0)
-        rows = rows[np.lexsort((-sure[rows], best[rows]))]  # by cluster, the surest first
-        places = np.arange(len(rows)) - np.searchsorted(best[rows], best[rows])
-        rows = rows[places < room[best[rows]]]
-        labels[rows] = best[rows]
-        room = room - np.bincount(best[rows], minlength=len(room))
-    return labels
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _best(logits, log_scales, strength, shut):
-    """Returns each example's best cluster of those that are not shut, and its log-probability."""
-    scores = strength * (logits - _highest(logits)) + log_scales
-    highest = tf.reduce_max(scores + shut, axis=-1)
-    best = tf.argmax(scores + shut, axis=-1, output_type=tf.int32)
-    return best, highest - tf.reduce_logsumexp(scores, axis=-1)
 
 
 def _shares(logits, strength, u, chunk):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbind._validation import check_integer
 from tfbind.layers import RowLabels
 from tfbind.models import _batch
 from tfbind.models._base import BaseModel
@@ -85,6 +86,25 @@ class RelabelingModel(BaseModel):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_rows": self.row_labels.num_rows}
+
+
+def spaced_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[int] | None:
+    """Returns the epochs before which labels are solved, None for all.
+
+    Differs from the authors' code, which solves them within epochs too: steps that would fall
+    within one epoch are one, before it.
+    """
+    if num_steps is None and num_epochs is None:
+        return None
+    if num_steps is None or num_epochs is None:
+        raise ValueError(
+            "`num_label_steps` and `num_label_epochs` must be given together. Received: "
+            f"num_label_steps={num_steps}, num_label_epochs={num_epochs}."
+        )
+    num_steps = check_integer("num_label_steps", num_steps, 1)
+    num_epochs = check_integer("num_label_epochs", num_epochs, 1)
+    times = np.linspace(0.0, 1.0, num_steps) ** 2
+    return frozenset((num_epochs * times).astype(int).tolist())
 
 
 class Relabeling(keras.callbacks.Callback):
