@@ -84,6 +84,15 @@ class BaseModel(CheckedModel):
         """Returns the endpoints to export: dict of name to `Endpoint`."""
         raise NotImplementedError
 
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns how good a trained model is by images alone, the higher the better.
+
+        It tells several trainings of one model apart, not models from each other. Here it is minus
+        the loss of `evaluate`.
+        """
+        logs = self.evaluate(images, batch_size=batch_size, return_dict=True, verbose=0)
+        return -float(logs["loss"])
+
     @property
     def noise_seed(self) -> int:
         """The base seed of what a step draws."""

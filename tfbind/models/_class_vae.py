@@ -64,6 +64,11 @@ class ClassVAE(BaseModel):
     def _label_field(self) -> Field:
         return Field("label", (), True, 0, self.num_classes - 1)
 
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns the mutual information of images and classes by q(y|x), nats, log k at most."""
+        p = self.predict(images, batch_size, verbose=0)["probabilities"].astype("float64")
+        return -float(losses.negative_mutual_information(p, 1.0))
+
     # Densities.
 
     @property

@@ -18,6 +18,7 @@ from tfbind.models._endpoints import Endpoint, image_spec
 from tfbind.models._parts import check_denoising_weights, ladder_units, lowest_weighted
 from tfbind.models._pseudo_classes import PseudoClasses, Rules, pseudo_classes
 from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._renumbering import renumbered, top_axes
 
 _BATCH = 500  # of examples, when they are labelled
 
@@ -255,7 +256,28 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
             "pseudo_labelled": tf.cast(labels[0] >= 0, tf.float32),
         }
 
+    # Numbers of clusters.
+
+    def clusterings(self, images: np.ndarray) -> np.ndarray:
+        """The one that the members have in common, or each member's own."""
+        if self.mapping == "common":
+            return super().clusterings(images)
+        p = self.predict(images, batch_size=_BATCH, verbose=0)["member_probabilities"]
+        return p.argmax(axis=-1).T
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        for weight, axis in top_axes(self.ladder):
+            self._reorder(weight, orders, axis)
+        self._reorder(self.class_weights, orders)
+        if self.row_labels.num_rows is not None:
+            *labels, best = self.row_labels.labels.numpy()
+            self.row_labels.assign([*renumbered(np.stack(labels), orders), best])
+
     # The rounds.
+
+    @property
+    def has_labeled(self) -> bool:
+        return bool(np.any(self.class_weights))
 
     def reset_statistics(self) -> None:
         self.ladder.reset_statistics()
@@ -277,7 +299,6 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
         super().prepare_labels(num_rows)
         if are_new:
             self.row_labels.assign(np.full(self.row_labels.shape, -1))
-            self._reset_pseudo_classes()
 
     def relabel(self, images: np.ndarray) -> None:
         """Gives the examples that the members agree on pseudo-labels.
