@@ -80,14 +80,15 @@ def test_the_score_is_the_mutual_information_in_nats():
         (np.eye(4)[0 * TRUTH], 0.0),
         (np.full((160, 4), 0.25), 0.0),
     ):
-        model.probabilities = lambda images, batch_size, p=p: p
+        model.predict = lambda *given, p=p, **named: {"probabilities": p}
         assert model.unsupervised_score(X) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_merged_pair_scores_less_in_every_kind_of_model():
     vae = tfbind.UntappedVAE((6,), 4, likelihood="gaussian", seed=0)
     mixture = tfbind.AdversarialMixture((6,), 4, 2, output_activation="linear", seed=0)
-    for model in (vae, mixture, self_labeling(), ensemble()):
+    ladder = tfbind.LadderNetwork((6,), 4, hidden_units=(8,), denoising_weights=(1.0, 0.1, 0.1))
+    for model in (vae, mixture, ladder, self_labeling(), ensemble()):
         scores = []
         for names in (np.arange(4), np.array([0, 0, 2, 3])):
             p = np.eye(4, dtype="float32")[names[TRUTH]]

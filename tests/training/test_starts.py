@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbind import metrics, training
-
-from ..conformance.toy import SoftMeans
+from tfbind.models._base import means
+from tfbind.models._batch import images_of
+from tfbind.models._clustering import ClusteringModel
 
 MIDDLES = 6.0 * np.eye(4, 5, dtype="float32")
 TRUTH = np.arange(80) % 4
@@ -16,8 +18,32 @@ X = (MIDDLES[TRUTH] + 0.3 * np.random.default_rng(0).standard_normal((80, 5))).a
 BEGINNINGS = {0: [0, 0, 1, 2], 1: [3, 3, 3, 2], 2: [1, 0, 3, 2], 3: [2, 2, 0, 1]}
 
 
+class SoftMeans(ClusteringModel):
+    """Moves four centres to the examples that are near them."""
+
+    term_weights = {"distance": 1.0}
+
+    def __init__(self):
+        super().__init__((5,), 4)
+        self.centers = self.add_weight(shape=(4, 5), initializer="random_uniform", name="centers")
+        self.trackers |= means("distance")
+        self.built = True
+
+    def distances(self, inputs):
+        square = tf.square(images_of(inputs, (5,))[:, None] - self.centers)
+        return tf.reduce_sum(square, axis=-1)
+
+    def call(self, inputs):
+        return {"probabilities": tf.nn.softmax(-self.distances(inputs))}
+
+    def loss_terms(self, batch, seed, training):
+        distances = self.distances(batch["image"])
+        p = tf.nn.softmax(-distances)
+        return {"distance": tf.reduce_sum(p * distances, axis=-1), "cluster_usage": p}
+
+
 def soft_means(seed):
-    model = SoftMeans((5,), 4)
+    model = SoftMeans()
     nudge = 0.01 * np.random.default_rng(seed).standard_normal((4, 5))
     model.centers.assign(MIDDLES[BEGINNINGS[seed]] + nudge)
     model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
@@ -74,7 +100,7 @@ def test_a_score_of_ones_own_and_a_first_seed():
 
 def test_initial_weights_follow_from_the_seed_alone():
     def make(seed):
-        model = SoftMeans((5,), 4)
+        model = SoftMeans()
         model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
         return model
 

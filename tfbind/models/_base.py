@@ -280,6 +280,16 @@ class BaseModel(CheckedModel):
             mine.assign(value)
 
 
+def cluster_information(model: keras.Model, images: Any, batch_size: int | None = None) -> float:
+    """Returns the mutual information of examples and their clusters or classes, in nats.
+
+    It is log K at most, where every example is surely in one of K and all are equally full. A
+    model that has merged two kinds of examples, or cannot tell two of them apart, has less.
+    """
+    p = model.predict(images, batch_size=batch_size, verbose=0)["probabilities"]
+    return -float(losses.negative_mutual_information(p.astype("float64"), 1.0))
+
+
 def means(*names: str) -> dict[str, keras.metrics.Metric]:
     """Returns trackers that average, by name."""
     return {name: keras.metrics.Mean(name=name) for name in names}

@@ -14,7 +14,7 @@ from tfbind.distributions import (
     ExactLabels,
     logit_normal,
 )
-from tfbind.models._base import BaseModel
+from tfbind.models._base import BaseModel, cluster_information
 from tfbind.models._batch import Field, check_values, images_of
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
 from tfbind.models._parts import observation_of, run
@@ -66,8 +66,7 @@ class ClassVAE(BaseModel):
 
     def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
         """Returns the mutual information of images and classes by q(y|x), nats, log k at most."""
-        p = self.predict(images, batch_size, verbose=0)["probabilities"].astype("float64")
-        return -float(losses.negative_mutual_information(p, 1.0))
+        return cluster_information(self, images, batch_size)
 
     # Densities.
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbind import losses, metrics
+from tfbind import metrics
 from tfbind._validation import check_array, check_integer
-from tfbind.models._base import BaseModel
+from tfbind.models._base import BaseModel, cluster_information
 from tfbind.models._batch import Field
 from tfbind.models._endpoints import Endpoint, image_spec
 from tfbind.models._renumbering import matched_order, reorder
@@ -87,11 +87,10 @@ class ClusteringModel(BaseModel):
     def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
         """Returns the mutual information of examples and clusters, in nats, log K at most.
 
-        It is high where every example is surely in one cluster and all clusters are in use: one
-        that has merged two kinds of examples, or cannot tell two of them apart, has less.
+        It is high where every example is surely in one cluster and all clusters are in use: a
+        model that has merged two kinds of examples, or cannot tell two of them apart, has less.
         """
-        p = self.probabilities(images, batch_size).astype("float64")
-        return -float(losses.negative_mutual_information(p, 1.0))
+        return cluster_information(self, images, batch_size)
 
     # Numbers of clusters.
 
