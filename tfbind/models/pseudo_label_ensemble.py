@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfbind import losses, seeds
@@ -20,6 +21,7 @@ from tfbind.models._parts import (
 )
 from tfbind.models._pseudo_classes import PseudoClasses
 from tfbind.models._pseudo_labeling import PseudoLabelingModel
+from tfbind.models._renumbering import top_axes
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -317,6 +319,11 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             "pseudo_cost": tf.reduce_mean(cost, axis=0),
             "pseudo_labelled": tf.cast(labels[0] >= 0, tf.float32),
         }
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        for weight, axis in top_axes(self.ladder):
+            self._reorder(weight, orders, axis)
+        super().reorder_clusters(orders)
 
     def reset_statistics(self) -> None:
         self.ladder.reset_statistics()
