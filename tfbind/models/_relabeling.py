@@ -84,7 +84,7 @@ class RelabelingModel(BaseModel):
         if isinstance(data, tf.data.Dataset):
             _batch.require_keys(data.element_spec, ("index",))
         else:
-            num_rows = len(data["image"])
+            num_rows = data["image"].shape[0]
             data = {**data, "index": np.arange(num_rows, dtype="int32")}
             self.prepare_labels(num_rows)  # before any callback that loads weights
         return super()._feed(data, batch_size, initial_epoch)
@@ -126,7 +126,8 @@ class Relabeling(keras.callbacks.Callback):
     """Asks a `RelabelingModel` for new labels before the epochs of its schedule.
 
     Args:
-        images: float32 `[N, *event_shape]`, the training set in the order of its row numbers.
+        images: float32 `[N, *event_shape]`, the training set in the order of its row numbers;
+            sparse or not.
         labels: Integer `[N]`, the true ones, for a model that notes how right its own are; or None.
         schedule: Function from the epoch, from 0 on, to whether labels are solved before it; None
             for the model's own.
@@ -143,7 +144,7 @@ class Relabeling(keras.callbacks.Callback):
         self.schedule = schedule
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.model.prepare_labels(len(self.images))
+        self.model.prepare_labels(self.images.shape[0])
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         is_due = (self.schedule or self.model.relabels_before)(epoch)
