@@ -163,11 +163,16 @@ class _Training:
             order = {"image": rows, "number": numbers - numbers[0]}
             self.runner.run(f"observe_{rows.shape[1]}", data, order)
 
-    def predict(self, rows, program="predict", size=500):
-        """Returns the outputs of a program for rows of the images, on the device."""
+    def predict(self, rows, program="predict", size=500, **numbers):
+        """Returns the outputs of a program for rows of the images, on the device.
+
+        It is told `numbers` with every batch.
+        """
         steps = -(-len(rows) // size)
         padded = np.resize(rows, steps * size) if len(rows) % size else rows
         data, order = {"image": self.data["image"]}, {"image": padded.reshape(steps, size)}
+        data |= {name: np.array([number], "int32") for name, number in numbers.items()}
+        order |= {name: np.zeros(steps, "int32") for name in numbers}
         outputs = self.runner.run(program, data, order)
         return {
             name: value.reshape(-1, *value.shape[2:])[: len(rows)]
@@ -268,7 +273,8 @@ def _agree(training, epoch):
 def _solve(training, epoch):
     """Gives examples the labels of which every cluster gets its share."""
     rows = training.rows["training"]
-    features = training.predict(rows, "embed")["features"]
+    salt = training.kit["relabeling"]["view_salt"]
+    features = training.predict(rows, "embed", number=salt)["features"]
     everything = np.arange(len(rows), dtype="int32")[None]
     training.runner.run("adopt", {"features": features}, {"features": everything})
 

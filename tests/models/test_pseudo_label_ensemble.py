@@ -168,17 +168,18 @@ def test_the_noisy_path_sees_views():
     assert restored.augmentation.get_config() == augmentation.get_config()
 
 
-def test_the_worst_noise_is_worse_than_any():
+def test_the_worst_noise_is_worse_than_others_in_the_mean():
     model = away_from_start(make(adversarial_weight=2.0, adversarial_radius=0.3, **NO_DECODER))
     found = steps.terms(model, batch())["adversarial_divergence"]
     assert found.shape == (7,)
     x = batch()["image"].reshape(7, -1)
     clean = model.ladder.encode(x).logits
-    for draw in range(5):
+    others = []
+    for draw in range(20):
         noise = np.random.default_rng(draw).normal(size=(3, *x.shape)).astype("float32")
         noise *= 0.3 / np.linalg.norm(noise, axis=-1, keepdims=True)
-        other = losses.divergence(clean, model.ladder.encode(x + noise).logits)
-        assert tf.reduce_mean(other) < tf.reduce_mean(found)
+        others.append(losses.divergence(clean, model.ladder.encode(x + noise).logits))
+    assert 1.2 * np.mean(others) < np.mean(found)
 
 
 def test_without_denoising_there_is_no_decoder():
@@ -328,8 +329,6 @@ def test_the_later_weight_of_information(model, monkeypatch):
         answer(each, monkeypatch, SAYINGS)
         each.relabel(images(len(TRUTH)))
         assert float(each.term_weights["information_cost"]) == pytest.approx(3 * expected)
-    later.prepare_labels(20)
-    assert float(later.term_weights["information_cost"]) == pytest.approx(3 * 0.1)
 
 
 def test_the_schedule():
@@ -337,13 +336,14 @@ def test_the_schedule():
     assert rounds == [2, 5, 8, 11]
 
 
-def test_another_training_set_starts_without_pseudo_classes(model, monkeypatch):
+def test_another_training_set_gets_labels_at_once(model, monkeypatch):
     answer(model, monkeypatch, SAYINGS)
     model.relabel(images(len(TRUTH)))
     model.prepare_labels(len(TRUTH))
     assert model.class_weights.numpy().any()
+    assert not model.relabels_now(1)
     model.prepare_labels(20)
-    assert not model.class_weights.numpy().any()
+    assert model.relabels_now(1)
     assert (model.row_labels.labels.numpy() == -1).all()
 
 

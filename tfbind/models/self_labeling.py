@@ -29,7 +29,7 @@ _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
 _SCHEDULE = ("num_label_steps", "num_label_epochs")
-_VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
+VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -273,7 +273,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         starts = range(0, len(images), _BATCH)
         return tf.concat([self._see(images[i : i + _BATCH]) for i in starts], axis=0)
 
-    def label_features(self, images: tf.Tensor) -> tf.Tensor:
+    def label_features(self, images: tf.Tensor, salt: tf.Tensor | int = VIEW_SALT) -> tf.Tensor:
         """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
 
         The distortions depend on the place in the batch and on nothing else, so that labels change
@@ -281,7 +281,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         """
         if not self.num_label_views:
             return self.embed(images)
-        seed = seeds.fold(self.seed, _VIEW_SALT)
+        seed = seeds.fold(self.seed, salt)
         views = seeds.split(seed, self.num_label_views)
         return tf.add_n(
             [self.embed(self.augmentation.corrupt(images, view)) for view in views]
