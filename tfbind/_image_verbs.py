@@ -150,7 +150,7 @@ def select(
             found = _select_clusters(folder, arrays, most, data_dir, trainings, processes)
         else:
             found = _select_groups(folder, model, arrays, most)
-    _show_selection(*found, out, as_json)
+    _show_selection(found, out, as_json)
 
 
 def _select_groups(folder, model, images, most):
@@ -180,9 +180,10 @@ def _select_clusters(folder, images, most, data_dir, trainings, processes):
     return selection, selection.agreements, "agreement of trainings", figure, plot
 
 
-def _show_selection(selection, values, title, figure, plot, out, as_json):
+def _show_selection(found, out, as_json):
     from tfbind import plots
 
+    selection, values, title, figure, plot = found
     out = out or plot
     plots.save(figure, out)
     pairs = zip(selection.candidates, values, strict=True)

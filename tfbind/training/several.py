@@ -120,7 +120,7 @@ def select_preset_clusters(
     if images is None:
         images = preset.task.load(preset.task.test_split, data_dir).image
     found = _run_all(_train_and_cluster, presets, folders, data_dir, processes, verbose, images)
-    return selection_of(candidates, np.reshape(found, (len(candidates), trainings, -1)))
+    return selection_of(candidates, list(np.reshape(found, (len(candidates), trainings, -1))))
 
 
 def _check_counts_clusters(preset: Preset) -> None:
