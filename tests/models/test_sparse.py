@@ -27,7 +27,9 @@ MODELS = {
         seed=0,
     ),
     "self-labelling": lambda: models.SelfLabeling((12,), 3, num_heads=2, units=(6,), seed=0),
-    "mixture": lambda: models.AdversarialMixture((12,), 3, 2, hidden_units=(6,), seed=0),
+    "mixture": lambda: models.AdversarialMixture(
+        (12,), 3, 2, hidden_units=(6,), output_activation="linear", seed=0
+    ),
 }
 FORMS = {
     "csr": lambda: SPARSE,
@@ -84,7 +86,10 @@ def test_one_batch(pair):
     make = pair[0]
     models_of = [compiled(make) for _ in range(2)]
     for model, x in zip(models_of, (SPARSE, DENSE), strict=True):
-        index = {"index": np.arange(40)} if "index" in model.fields(training=True) else {}
+        index = {}
+        if "index" in model.fields(training=True):
+            model.prepare_labels(40)
+            index = {"index": np.arange(40)}
         model.logs = model.train_on_batch({"image": x, **index}, return_dict=True)
         model.logs |= model.test_on_batch(x, LABELS, return_dict=True)
         model.found = model.predict_on_batch(x)["probabilities"]
@@ -122,7 +127,7 @@ def test_labelled_and_unlabelled_streams():
 
 
 def bad(value):
-    matrix = SPARSE.copy()
+    matrix = SPARSE.astype("float64")
     matrix.data[3] = value
     return matrix
 
@@ -131,7 +136,7 @@ def bad(value):
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict", "calibrate"])
 def test_values_that_are_no_numbers(value, method):
     model = compiled(MODELS["ensemble"])
-    for x in (bad(value) if value < 1e30 else bad(0) * 1e39, bad(value).toarray()):
+    for x in (bad(value), bad(value).toarray()):
         with pytest.raises(ValueError, match="`images` must be finite. Received: NaN or infinity"):
             getattr(model, method)(x)
 
@@ -158,7 +163,9 @@ from tfbind import models
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 def fit(num_rows):
-    x = sparse.random_array((num_rows, 20_000), density=1e-4, format="csr", dtype="float32")
+    columns = np.random.default_rng(0).integers(0, 20_000, 2 * num_rows)
+    starts = np.arange(0, 2 * num_rows + 1, 2)
+    x = sparse.csr_array((np.ones_like(columns), columns, starts), shape=(num_rows, 20_000))
     model = models.SelfLabeling((20_000,), 3, num_heads=1, units=(2,), seed=0)
     model.compile("sgd")
     model.fit(x, batch_size=500, verbose=0)
