@@ -15,4 +15,6 @@ NAMES = (
     "tagger",
     "untapped_vae",
     "adversarial_mixture",
+    "pseudo_label_ensemble",
+    "labeling",
 )

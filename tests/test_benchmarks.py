@@ -19,7 +19,17 @@ TINY = {
     "adversarial_mixture": {
         "changes": {"dropout": 0.0}, "batch_size": 2, "rounds": 1,
     },
+    "labeling": {
+        "sizes": (60, 120), "target": 200, "num_members": 3, "num_pot": 50, "num_large": 200,
+        "num_clusters": 4, "rounds": 1,
+    },
     "metrics": {},
+    "pseudo_label_ensemble": {
+        "forms": {
+            "paper": ("kingdra-mnist", 4, 12), "views": ("kingdra-mnist-invariant", 4, 12),
+        },
+        "num_members": 2, "rounds": 1,
+    },
     "reconstruction_clustering": {
         "num_images": 20, "hidden_units": 20, "epochs": 1, "rounds": 2, "numpy_rounds": 1,
     },
@@ -40,6 +50,7 @@ TINY = {
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
+SLOW = ("pseudo_label_ensemble", "tagger")  # to compile
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,
     "intercept": 0.0, "sizes": [1, 2, 4], "times": [1.0, 2.0, 4.0], "axis": "N", "fixed": "K 3",
@@ -74,7 +85,7 @@ def test_every_benchmark_is_listed_and_tried():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "tagger")) for name in TINY]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TINY]
 )
 def test_benchmark_returns_rows(name, measure, monkeypatch, request):
     module = importlib.import_module(f"benchmarks.bench_{name}")

@@ -9,7 +9,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfbind import losses
+from tfbind import losses, seeds
 
 
 @pytest.mark.parametrize("event_shape", [(7,), (2, 3), (4, 3, 2)])
@@ -96,3 +96,39 @@ def test_negative_mutual_information_is_least_for_balanced_certainty():
     np.testing.assert_allclose(
         losses.negative_mutual_information(tf.fill([6, 3], 1 / 3)), 0, atol=1e-6
     )
+
+
+def test_divergence(test_seed):
+    target, logits = np.random.default_rng(test_seed).normal(size=(2, 3, 7, 4)).astype("float32")
+    p, q = scipy.special.softmax(target, axis=-1), scipy.special.softmax(logits, axis=-1)
+    found = losses.divergence(target, logits)
+    np.testing.assert_allclose(found, scipy.stats.entropy(p, q, axis=-1), rtol=1e-4, atol=1e-6)
+
+
+def test_only_one_path_is_drawn_to_the_other():
+    paths = [tf.constant([[1.0, 0.0, -1.0]]), tf.zeros((1, 3))]
+    with tf.GradientTape() as tape:
+        tape.watch(paths)
+        found = losses.divergence(*paths)
+    still, drawn = tape.gradient(found, paths)
+    assert still is None
+    np.testing.assert_allclose(drawn, tf.nn.softmax(paths[1]) - tf.nn.softmax(paths[0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_virtual_adversarial_noise_points_across_the_border(scale, test_seed):
+    """Of two classes told apart by a plane, that is along its normal."""
+    random = np.random.default_rng(test_seed)
+    kernel = scale * random.normal(size=(6, 2)).astype("float32")
+    x = random.normal(size=(2, 9, 6)).astype("float32")
+    seed = seeds.fold(test_seed)
+    found = losses.virtual_adversarial_noise(lambda x: x @ kernel, x, x @ kernel, seed, 0.7)
+    normal = kernel[:, 0] - kernel[:, 1]
+    normal *= 0.7 / np.linalg.norm(normal)
+    np.testing.assert_allclose(np.abs(found), np.broadcast_to(np.abs(normal), x.shape), atol=5e-3)
+
+
+def test_virtual_adversarial_noise_without_any_slope_is_none():
+    x = tf.ones((2, 3))
+    found = losses.virtual_adversarial_noise(lambda x: 0.0 * x, x, tf.zeros((2, 3)), seeds.fold(0))
+    np.testing.assert_array_equal(found, 0.0)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind.models import PseudoLabelEnsemble, SelfLabeling
+from tfbind.models.self_labeling import VIEW_SALT
 
 _OBSERVED = 100  # examples at a time, as `calibrate` of arrays
 _EMBEDDED = 500
@@ -15,18 +16,24 @@ def described(model, num_epochs):
         return None
     epochs = [epoch for epoch in range(num_epochs) if model.relabels_before(epoch)]
     if isinstance(model, SelfLabeling):
-        return {"kind": "solved", "epochs": epochs}
+        return {"kind": "solved", "epochs": epochs, "view_salt": VIEW_SALT}
     variables = {
         "labels": model.row_labels.labels,
         "class_weights": model.class_weights,
         "shares": model.shares,
+        "information_now": model.information_now,
     }
-    places = {
-        name: next(place for place, each in enumerate(model.variables) if each is variable)
-        for name, variable in variables.items()
+    return {
+        "kind": "agreed",
+        "epochs": epochs,
+        "rules": model.rules._asdict(),
+        "leave_out_merged": model.leave_out_merged,
+        "later_information_weight": model.later_information_weight,
+        "places": {
+            name: next(place for place, each in enumerate(model.variables) if each is variable)
+            for name, variable in variables.items()
+        },
     }
-    rules = model._rules()._asdict()
-    return {"kind": "agreed", "epochs": epochs, "places": places, "rules": rules}
 
 
 def observed_sizes(model):
@@ -43,7 +50,7 @@ def functions(model):
         return {}
 
     def embed(batch):
-        return {"features": model.embed(batch["image"])}
+        return {"features": model.label_features(batch["image"], batch["number"])}
 
     def predict(batch):
         features = model.embed(batch["image"])
@@ -61,7 +68,7 @@ def functions(model):
     images = {"image": np.zeros((_EMBEDDED, *model.event_shape), "float32")}
     size = (model.row_labels.num_rows, model.backbone.output_shape[-1])
     return {
-        "embed": (embed, images),
+        "embed": (embed, {**images, "number": 0}),
         "predict": (predict, images),
         "adopt": (adopt, {"features": np.zeros(size, "float32")}),
     }

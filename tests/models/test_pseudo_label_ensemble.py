@@ -5,9 +5,10 @@ import re
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
-from tfbind import layers, metrics, models, seeds
+from tfbind import layers, losses, metrics, models, seeds
 
 from . import numpy_pseudo_labels, steps
 
@@ -88,6 +89,18 @@ def member_terms(model, x, member):
     )
 
 
+def test_dot_products_instead_of_information():
+    model = away_from_start(make(information="dot_product", top_normalization=True, noise=0.0))
+    x = batch()
+    found = steps.terms(model, x)["information_cost"]
+    p = model.ladder.encode(x["image"].reshape(7, -1)).activations[-1].numpy()
+    rows = p / np.linalg.norm(p, axis=-1, keepdims=True)
+    costs = [np.mean((each @ each.T - np.eye(7)) ** 2) for each in rows]
+    np.testing.assert_allclose(found, 2 * np.mean(costs), rtol=1e-4)
+    logits = model.ladder.encode(x["image"].reshape(7, -1)).logits - model.ladder.biases[3][:, None]
+    np.testing.assert_allclose(tf.math.reduce_std(logits, axis=1), 1.0, rtol=1e-3)
+
+
 def test_a_member_learns_as_if_it_were_alone():
     model, x = away_from_start(make(mapping="member")), batch()
     together = gradients(model, x)
@@ -125,6 +138,61 @@ def test_members_are_single_ladders():
             one.assign(many[member])
         found = model.predict(images(), verbose=0)["member_probabilities"][:, member]
         np.testing.assert_allclose(found, single(images().reshape(ROWS, -1)), rtol=1e-5)
+
+
+# Views.
+
+NO_DECODER = {"denoising_weights": (0.0, 0.0, 0.0, 0.0), "noise": 0.0}
+
+
+def test_the_noisy_path_sees_views():
+    """Of its own for each member: a member learns from them as from its own images."""
+    augmentation = layers.RandomAffine(rotation=90.0, shift=1.0, seed=0)
+    shape = (3, 2, 1)
+    model = models.PseudoLabelEnsemble(
+        shape, CLUSTERS, 3, hidden_units=HIDDEN, augmentation=augmentation, seed=3, **NO_DECODER
+    )
+    x = {"image": images()[..., None]}
+    seed = model.step_seed(True)
+    views = augmentation.corrupt(tf.tile(x["image"], [3, 1, 1, 1]), seed)
+    views = tf.reshape(views, [3, ROWS, -1])
+    assert not np.allclose(views[0], views[1])
+    clean = model.ladder.encode(tf.reshape(x["image"], [ROWS, -1]))
+    noisy = model.ladder.encode(views)
+    expected = losses.divergence(clean.logits, noisy.logits)
+    found = steps.terms(model, x)
+    np.testing.assert_allclose(
+        found["noise_divergence"], tf.reduce_mean(expected, axis=0), rtol=1e-4, atol=1e-7
+    )
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    assert restored.augmentation.get_config() == augmentation.get_config()
+
+
+def test_the_worst_noise_is_worse_than_others_in_the_mean():
+    model = away_from_start(make(adversarial_weight=2.0, adversarial_radius=0.3, **NO_DECODER))
+    found = steps.terms(model, batch())["adversarial_divergence"]
+    assert found.shape == (7,)
+    x = batch()["image"].reshape(7, -1)
+    clean = model.ladder.encode(x).logits
+    others = []
+    for draw in range(20):
+        noise = np.random.default_rng(draw).normal(size=(3, *x.shape)).astype("float32")
+        noise *= 0.3 / np.linalg.norm(noise, axis=-1, keepdims=True)
+        others.append(losses.divergence(clean, model.ladder.encode(x + noise).logits))
+    assert 1.2 * np.mean(others) < np.mean(found)
+
+
+def test_without_denoising_there_is_no_decoder():
+    model = make(**NO_DECODER)
+    assert not model.ladder.decoder_kernels
+    assert not model.ladder.combinators
+    assert not tf.reduce_any(steps.terms(model, batch())["denoising_cost"] != 0.0)
+
+
+def test_a_small_top_finds_all_clusters_equally_probable():
+    model = make(top_kernel_scale=1e-6)
+    p = model.predict(images(), verbose=0)["member_probabilities"]
+    np.testing.assert_allclose(p, 1 / CLUSTERS, atol=1e-4)
 
 
 # Rounds.
@@ -180,7 +248,7 @@ def test_what_members_differ_on_has_no_label(model, monkeypatch):
 
 
 def test_nothing_is_supervised_before_all_clusters_have_labels(model, monkeypatch):
-    answer(model, monkeypatch, np.where(SAYINGS == 3, 0, SAYINGS))
+    answer(model, monkeypatch, SAYINGS[np.where(TRUTH == 3, 0, np.arange(len(TRUTH)))])
     with pytest.warns(UserWarning, match="agree on 3 of 4 pseudo-classes, so that there are none"):
         model.relabel(images(len(TRUTH)))
     assert not model.class_weights.numpy().any()
@@ -205,18 +273,77 @@ def test_the_fullest_buckets_are_taken_again(model, monkeypatch):
     assert metrics.clustering_accuracy(fuller[:, 0], found) == 1.0
 
 
+def test_what_is_noted_of_a_round(model, monkeypatch):
+    sayings = SAYINGS.copy()
+    sayings[-1, 0] = 0
+    answer(model, monkeypatch, sayings)
+    model.relabel(images(len(TRUTH)))
+    model.score_labels(TRUTH)
+    (found,) = model.rounds
+    shares = np.array([[3, 3, 4, 4], [2, 3, 4, 5], [2, 3, 4, 5]]) / 14
+    p = 0.95 * shares + (1 - shares) * 0.05 / 3
+    np.testing.assert_allclose(found.pop("member_entropies"), scipy.stats.entropy(p, axis=1))
+    assert found == {
+        "num_found": 4,
+        "coverage": 13 / 14,
+        "class_sizes": [4, 4, 3, 2],
+        "agreement": [0, 1 / 14, 13 / 14],
+        "merged": [0, 0, 0],
+        "precision": 1.0,
+    }
+
+
+def test_a_member_that_has_merged_two_is_named_and_left_out(monkeypatch):
+    sayings = SAYINGS.copy()
+    sayings[TRUTH == 3, 2] = sayings[TRUTH == 2, 2][0]
+    found = {}
+    for leave_out in (False, True):
+        model = make(leave_out_merged=leave_out)
+        model.prepare_labels(len(TRUTH))
+        answer(model, monkeypatch, sayings)
+        with pytest.warns(UserWarning, match="Members 2 use their clusters so much less evenly"):
+            model.relabel(images(len(TRUTH)))
+        found[leave_out] = model.row_labels.labels.numpy()[0]
+        assert model.rounds[0]["merged"] == [0, 0, 1]
+    np.testing.assert_array_equal(found[True], SAYINGS[:, 1])  # of the last one that is asked
+    np.testing.assert_array_equal(found[False][TRUTH < 2], SAYINGS[TRUTH < 2, 2])
+
+
+def test_two_are_asked_at_least(monkeypatch):
+    sayings = SAYINGS.copy()
+    sayings[TRUTH == 3, 1] = sayings[TRUTH == 2, 1][0]
+    sayings[TRUTH >= 2, 2] = sayings[TRUTH == 1, 2][0]
+    model = make(leave_out_merged=True)
+    model.prepare_labels(len(TRUTH))
+    answer(model, monkeypatch, sayings)
+    with pytest.warns(UserWarning, match="Members 1, 2 use"):
+        model.relabel(images(len(TRUTH)))
+    assert model.rounds[0]["num_found"] == 4
+
+
+def test_the_later_weight_of_information(model, monkeypatch):
+    later = make(later_information_weight=0.02)
+    later.prepare_labels(len(TRUTH))
+    for each, expected in ((model, 0.1), (later, 0.02)):
+        assert float(each.term_weights["information_cost"]) == pytest.approx(3 * 0.1)
+        answer(each, monkeypatch, SAYINGS)
+        each.relabel(images(len(TRUTH)))
+        assert float(each.term_weights["information_cost"]) == pytest.approx(3 * expected)
+
+
 def test_the_schedule():
     rounds = [epoch for epoch in range(12) if make().relabels_before(epoch)]
     assert rounds == [2, 5, 8, 11]
 
 
-def test_another_training_set_starts_without_pseudo_classes(model, monkeypatch):
+def test_another_training_set_gets_labels_at_once(model, monkeypatch):
     answer(model, monkeypatch, SAYINGS)
     model.relabel(images(len(TRUTH)))
     model.prepare_labels(len(TRUTH))
     assert model.class_weights.numpy().any()
+    assert not model.relabels_now(1)
     model.prepare_labels(20)
-    assert not model.class_weights.numpy().any()
+    assert model.relabels_now(1)
     assert (model.row_labels.labels.numpy() == -1).all()
 
 
@@ -265,10 +392,12 @@ def test_kill_and_resume_amid_a_round(tmp_path):
     killed = small(jit_compile=False)
     killed.fit(X, epochs=7, **settings)
     assert killed.class_weights.numpy().any()
+    assert killed.rounds
     killed.save(tmp_path / "model.keras")
     resumed = small(jit_compile=False)
     resumed.restore_from(keras.saving.load_model(tmp_path / "model.keras"))
     resumed.fit(X, epochs=8, initial_epoch=7, **settings)
+    assert resumed.rounds == straight.rounds
     for one, other in zip(resumed.weights, straight.weights, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
@@ -280,6 +409,10 @@ def test_kill_and_resume_amid_a_round(tmp_path):
         ({"strong_agreement": 3}, "`strong_agreement` must be an integer <= 2, since more members"),
         ({"weak_agreement": 3}, "`strong_agreement` must be an integer >= 3."),
         ({"confidence_threshold": 1.0}, "`confidence_threshold` must be less than 1, since no"),
+        ({"information": "much"}, "`information` must be one of 'mutual', 'dot_product'."),
+        ({"later_information_weight": -1}, "`later_information_weight` must be a number in [0,"),
+        ({"adversarial_radius": 0}, "`adversarial_radius` must be a number in (0, inf)."),
+        ({"augmentation": 3}, "`augmentation` must be a noise layer of `tfbind.layers` or None."),
         ({"mapping": "first"}, "`mapping` must be one of 'common', 'member'."),
         ({"denoising_weights": (1.0,)}, "`denoising_weights` must be a tuple of 4 numbers"),
         ({"hidden_units": ()}, "`hidden_units` must be a tuple of one integer or more."),

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tfbind import metrics, plots
+from tfbind import metrics, plots, training
 
 from . import shown
 
@@ -92,3 +92,44 @@ def test_cluster_matrix_figure_orders_the_clusters_by_class():
 def test_cluster_matrix_figure_of_other_clusters(clusters, sentence):
     with pytest.raises(ValueError, match=sentence):
         plots.cluster_matrix_figure([0, 1], clusters, 2)
+
+
+ROUNDS = [
+    {
+        "num_found": 3,
+        "coverage": coverage,
+        "class_sizes": [5, 4, 3],
+        "agreement": [0.1, 0.9],
+        "member_entropies": [1.09, entropy],
+        "merged": [0, int(entropy < 1)],
+    }
+    for coverage, entropy in ((0.2, 1.0), (0.5, 0.8), (0.9, 0.7))
+]
+
+
+def test_rounds_figure():
+    rounds = [{**each, "precision": x} for each, x in zip(ROUNDS, (None, 0.9, 0.8), strict=True)]
+    shares, sizes, agreement, entropies = plots.rounds_figure(rounds).axes
+    coverage, precision = shares.lines
+    np.testing.assert_allclose(coverage.get_xydata(), [[0, 0.2], [1, 0.5], [2, 0.9]])
+    np.testing.assert_allclose(precision.get_xydata(), [[1, 0.9], [2, 0.8]])
+    assert [bar.get_height() for bar in sizes.patches] == [5, 4, 3]
+    assert [bar.get_height() for bar in agreement.patches] == [0.1, 0.9]
+    assert [line.get_label() for line in entropies.lines[:2]] == ["0", "1, merged?"]
+    np.testing.assert_allclose(entropies.lines[1].get_ydata(), [1.0, 0.8, 0.7])
+    np.testing.assert_allclose(entropies.lines[2].get_ydata(), np.log(3))
+
+
+def test_rounds_figure_without_the_truth():
+    shares = plots.rounds_figure(ROUNDS[:1]).axes[0]
+    assert [line.get_label() for line in shares.lines] == ["coverage"]
+    with pytest.raises(ValueError, match="`rounds` must hold at least one round"):
+        plots.rounds_figure([])
+
+
+def test_num_clusters_figure_marks_the_chosen_one():
+    selection = training.NumClustersSelection((2, 3, 5), (0.4, 0.99, 0.7), (0.1, 0.01, 0.2), 3)
+    (axes,) = plots.num_clusters_figure(selection).axes
+    curve, *_, mark = axes.lines  # between them the ends of the error bars
+    np.testing.assert_allclose(curve.get_xydata(), [[2, 0.4], [3, 0.99], [5, 0.7]])
+    np.testing.assert_allclose(mark.get_xydata(), [[3, 0.99]])

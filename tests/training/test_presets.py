@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tfbind import models
+from tfbind import models, seeds
 from tfbind.training import Run, presets
 from tfbind.training import preset as preset_module
 
@@ -184,6 +184,29 @@ def test_the_learning_rate_of_the_ladder_falls_to_zero_over_the_last_third():
     np.testing.assert_allclose(rates[4], 0.002 * (1 / 150) / 0.33)
 
 
+def test_kingdra_has_the_settings_of_the_paper_on_mnist():
+    preset = presets.get("kingdra-mnist")
+    found = settings(preset, "num_members", "hidden_units", "noise", "denoising_weights")
+    assert found == (10, (1200, 1200), 0.3, (1000, 10, 0.1, 0.1))
+    found = settings(preset, "information_weight", "confidence_threshold", "first_epochs")
+    assert (*found, *settings(preset, "round_epochs")) == (0.1, 0.9, 5, 5)
+    assert settings(preset, "learning_rate", "batch_size", "max_epochs") == (0.002, 64, 250)
+    model = preset.changed(hidden_units=(4, 4)).build((28, 28, 1))
+    assert (model.strong_agreement, model.weak_agreement, model.mapping) == (9, 1, "common")
+    assert (model.marginal_weight, model.noise_weight, model.adversarial_weight) == (4.0, 1.0, 0.0)
+
+
+def test_kingdra_can_be_taken_apart():
+    preset = presets.get("kingdra-mnist-invariant").changed(hidden_units=(4, 4), num_members=5)
+    images = np.random.default_rng(0).random((2, 28, 28, 1)).astype("float32")
+    alone = preset.changed(first_epochs=preset.max_epochs).build((28, 28, 1))
+    assert not any(map(alone.relabels_before, range(preset.max_epochs)))
+    still = {name: 0.0 for name in ("rotation", "scale", "shear", "shift")}
+    model = preset.changed(**still).build((28, 28, 1))
+    views = model.augmentation.corrupt(images, seeds.fold(0))
+    np.testing.assert_allclose(views, images, atol=1e-6)
+
+
 # facts D.2: clusters, dimensions, weight of the penalty, dropout, and the error.
 MIXTURE = {
     "amm-mnist": (10, 64, 10.0, 0.2, 0.0286),
@@ -206,6 +229,24 @@ def test_the_mixture_has_the_settings_of_the_paper(name):
         assert preset.task.num_labels == 1000
         (counts,) = settings(preset, "class_probabilities")
         assert sum(counts) == 73257  # the images of SVHN's training set
+
+
+# facts F.4: clusters, weight of the information, threshold, epochs in all, and the error.
+KINGDRA = {
+    "kingdra-mnist": (10, 0.1, 0.9, 250, 0.015),
+    "kingdra-newsgroups": (20, 0.2, 0.0, 50, 0.561),
+}
+
+
+@pytest.mark.parametrize("name", KINGDRA)
+def test_kingdra_has_the_settings_of_the_paper(name):
+    preset = presets.get(name)
+    names = ("num_clusters", "information_weight", "confidence_threshold", "max_epochs")
+    assert (*settings(preset, *names), preset.paper.score) == KINGDRA[name]
+    names = ("num_members", "hidden_units", "noise", "denoising_weights")
+    assert settings(preset, *names) == (10, (1200, 1200), 0.3, (1000.0, 10.0, 0.1, 0.1))
+    names = ("first_epochs", "round_epochs", "batch_size", "learning_rate")
+    assert settings(preset, *names) == (5, 5, 64, 2e-3)
 
 
 # facts: the networks, the data and the training of the paper's section 4.

@@ -1,5 +1,6 @@
 """A run of Kingdra's ensemble: rows are told apart, rounds happen, a kill changes nothing."""
 
+import csv
 import dataclasses
 import warnings
 
@@ -44,6 +45,19 @@ def test_the_scores(run, data_dir):
     assert scores["best_member_error"] == pytest.approx(min(errors))
     assert scores["error"] < 0.6  # ten equal clusters drawn at random have about 84
     assert model.row_labels.num_rows is None  # a finished run has no use for them
+
+
+def test_its_rounds(run, data_dir):
+    rounds = Run(run).load().rounds
+    first, later = (PRESET.setting(name).value for name in ("first_epochs", "round_epochs"))
+    assert len(rounds) == len(range(first, PRESET.max_epochs, later))
+    assert 0.2 < rounds[-1]["precision"] <= 1.0
+    with (run / "rounds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["round"]) for row in rows] == list(range(len(rounds)))
+    assert float(rows[-1]["precision"]) == rounds[-1]["precision"]
+    assert [int(rows[-1][f"class_sizes_{k}"]) for k in range(10)] == rounds[-1]["class_sizes"]
+    assert "rounds.png" in training.figures(run, data_dir)
 
 
 class Killed(BaseException):

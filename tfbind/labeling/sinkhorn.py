@@ -145,6 +145,18 @@ def solve(
 _compiled = tf.function(solve, jit_compile=True, autograph=False)
 
 
+def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int = _CHUNK) -> tf.Tensor:
+    """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
+
+    Args:
+        logits: float32 `[N, K]`, N known.
+        strength: Float.
+        chunk_size: Integer.
+    """
+    none, chunk = tf.zeros(logits.shape[1]), min(chunk_size, logits.shape[0])
+    return tf.exp(_shares(logits, strength, none, chunk)[0])
+
+
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
     """Returns how many of the examples each cluster gets, int64 `[K]`, which sum to N."""
     ends = np.cumsum(check_marginal(marginal, num_clusters)) * num_rows
@@ -155,7 +167,7 @@ def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.nd
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)
-    shares = np.asarray(marginal, "float64")
+    shares = np.asarray(() if isinstance(marginal, str) else marginal, "float64")
     fits = shares.shape == (num_clusters,) and bool((shares > 0).all())
     if not fits or abs(shares.sum() - 1.0) > _SUM_ERROR:
         raise ValueError(

@@ -10,6 +10,8 @@ from tfbind.plots.canvas import save as save
 from tfbind.plots.clusters import classes_figure as classes_figure
 from tfbind.plots.clusters import cluster_matrix_figure as cluster_matrix_figure
 from tfbind.plots.clusters import components_figure as components_figure
+from tfbind.plots.clusters import num_clusters_figure as num_clusters_figure
+from tfbind.plots.clusters import rounds_figure as rounds_figure
 from tfbind.plots.groups import groups_figure as groups_figure
 from tfbind.plots.groups import iterations_figure as iterations_figure
 from tfbind.plots.groups import label_map as label_map
@@ -34,8 +36,10 @@ __all__ = [
     "label_map",
     "likelihood_figure",
     "manifold_figure",
+    "num_clusters_figure",
     "num_groups_figure",
     "overlay",
     "reconstructions_figure",
+    "rounds_figure",
     "save",
 ]

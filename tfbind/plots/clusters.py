@@ -1,6 +1,7 @@
 """Pictures of the clusters that the examples of a data set form, and of the classes in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -100,6 +101,89 @@ def cluster_matrix_figure(classes: ArrayLike, clusters: ArrayLike, num_clusters:
     axes.set_yticks(range(len(ids)), ids)
     accuracy = metrics.clustering_accuracy(classes, clusters)
     axes.set_title(f"clustering accuracy {accuracy:.3f}", fontsize=10)
+    return figure
+
+
+def rounds_figure(rounds: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draws how the pseudo-labels of an ensemble came about, round by round.
+
+    A training that gets there has few and right ones at first. If they are many at once, or their
+    precision stands still while they grow, the members confirm each other's errors; so they do
+    where examples that members differ on vanish early.
+
+    Args:
+        rounds: The `rounds` of a `PseudoLabelEnsemble`, at least one.
+
+    Returns:
+        A `matplotlib.figure.Figure` of four axes: how many examples have a pseudo-label, and how
+        many of these are right where that is known; how many each class has now; how many members
+        agree on an example now; and how evenly each member uses its clusters.
+
+    Example:
+
+    >>> found = {"num_found": 2, "coverage": 0.5, "class_sizes": [3, 2], "agreement": [0.2, 0.8]}
+    >>> members = {"member_entropies": [0.69, 0.6], "merged": [0, 1]}
+    >>> figure = tfbind.plots.rounds_figure([{**found, **members}])
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['round', 'pseudo-class', 'members that agree', 'round']
+    """
+    if not rounds:
+        raise ValueError("`rounds` must hold at least one round. Received: none.")
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    (shares, sizes), (agreement, entropies) = figure.subplots(2, 2)
+    numbers, last = np.arange(len(rounds)), rounds[-1]
+    for name in ("coverage", "precision"):
+        values = [each.get(name) for each in rounds]
+        known = [value is not None for value in values]
+        if any(known):
+            shares.plot(numbers[known], [x for x in values if x is not None], "o-", label=name)
+    shares.set(xlabel="round", ylabel="share", ylim=(0, 1.02))
+    shares.legend()
+    sizes.bar(range(len(last["class_sizes"])), last["class_sizes"])
+    sizes.set(xlabel="pseudo-class", ylabel="examples")
+    agreement.bar(range(1, 1 + len(last["agreement"])), last["agreement"])
+    agreement.set(xlabel="members that agree", ylabel="share of examples", ylim=(0, 1.02))
+    _draw_entropies(entropies, rounds)
+    return figure
+
+
+def _draw_entropies(axes, rounds):
+    values = np.array([each["member_entropies"] for each in rounds])
+    for member, (line, merged) in enumerate(zip(values.T, rounds[-1]["merged"], strict=True)):
+        label = f"{member}, merged?" if merged else str(member)
+        axes.plot(line, "o:" if merged else "o-", label=label)
+    most = np.log(len(rounds[-1]["class_sizes"]))
+    axes.axhline(most, color="grey", linewidth=1)
+    axes.set(xlabel="round", ylabel="marginal entropy of a member, nats")
+    axes.legend(fontsize=7, ncols=2)
+
+
+def num_clusters_figure(
+    selection: tuple[Sequence[int], Sequence[float], Sequence[float], int],
+) -> Figure:
+    """Draws how well trainings agree for each number of clusters, and marks the chosen one.
+
+    Args:
+        selection: What `tfbind.training.select_num_clusters` returns.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> selection = tfbind.training.NumClustersSelection(
+    ...     (2, 3, 4), (0.6, 0.99, 0.8), (0.1, 0.01, 0.1), 3
+    ... )
+    >>> tfbind.plots.num_clusters_figure(selection).axes[0].get_title()
+    'trainings agree best on K = 3'
+    """
+    candidates, agreements, spreads, best = selection
+    figure, axes = canvas.curve_axes("number of clusters K", "adjusted Rand index of two trainings")
+    axes.errorbar(candidates, agreements, spreads, fmt="o-", color=canvas.line_color(2), capsize=3)
+    height = agreements[candidates.index(best)]
+    axes.plot(best, height, "o", markersize=14, fillstyle="none", color=canvas.line_color(0))
+    axes.set_xticks(candidates)
+    axes.set_title(f"trainings agree best on K = {best}")
     return figure
 
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from tfbind import _files
+from tfbind.models import PseudoLabelEnsemble
 from tfbind.models._grouping import GroupingModel
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
@@ -27,8 +28,10 @@ class Run:
     """A run folder: what was trained there, how it went, and the model.
 
     It holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
-    `model.keras`, `history.csv` and `metrics.json`. Every file is written under another name and
-    renamed, and `metrics.json` comes last: a folder that has it is finished.
+    `model.keras`, `history.csv` and `metrics.json`; of a model that learns in rounds also
+    `rounds.csv`, and for a preset of several starts `starts`, a run folder for each. Every file is
+    written under another name and renamed, and `metrics.json` comes last: a folder that has it is
+    finished.
 
     Args:
         path: Path of the folder, which need not exist yet; or another `Run`.
@@ -155,16 +158,22 @@ class Run:
         """Writes what is left when a training is over, and removes its checkpoints."""
         with _files.replacing(self.path / "model.keras") as partial:
             model.save(partial)
-        table = io.StringIO()
-        columns = dict.fromkeys(name for row in history for name in row)
-        writer = csv.DictWriter(table, fieldnames=columns)
-        writer.writeheader()
-        writer.writerows(history)
-        self._write("history.csv", table.getvalue())
+        if isinstance(model, PseudoLabelEnsemble):
+            rows = [{"round": i, **_spread(row)} for i, row in enumerate(model.rounds)]
+            self._write("rounds.csv", _table(rows))
+        self._write("history.csv", _table(history))
         notes = {**notes, "seconds": sum(row["seconds"] for row in history), **_circumstances()}
         self._write("metrics.json", json.dumps(notes, indent=2))
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
+
+    def adopt(self, start: "Run", notes: dict[str, Any]) -> None:
+        """Finishes a run of several starts: with what one of them left, and notes on all."""
+        for name in ("model.keras", "history.csv"):
+            with _files.replacing(self.path / name) as partial:
+                shutil.copyfile(start.path / name, partial)
+        kept = {name: value for name, value in start.metrics.items() if name != "test"}
+        self._write("metrics.json", json.dumps({**kept, **notes}, indent=2))
 
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
@@ -209,6 +218,24 @@ class Run:
     def _write(self, name: str, text: str) -> None:
         with _files.replacing(self.path / name) as partial:
             partial.write_text(text)
+
+
+def _spread(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row in which each list is as many columns, `name_0` and so on."""
+    spread: dict[str, Any] = {}
+    for name, value in row.items():
+        listed = isinstance(value, list)
+        spread |= {f"{name}_{i}": x for i, x in enumerate(value)} if listed else {name: value}
+    return spread
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Returns rows as CSV, with all columns that any of them has."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=dict.fromkeys(name for row in rows for name in row))
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
 
 
 def _circumstances() -> dict[str, Any]:

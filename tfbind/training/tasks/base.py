@@ -45,12 +45,14 @@ class TrainingData:
             `with_index=True` of dicts with row numbers, if there are `images`.
         images: The examples in the order of their row numbers, bytes or floats, for models that
             label them; None where the stream has no row numbers.
+        labels: What is known of these, which only scores the labels that models make, or None.
         validation: The `validation_data` of `fit`, or None.
     """
 
     event_shape: tuple[int, ...]
     stream: Callable
     images: np.ndarray | None = None
+    labels: np.ndarray | None = None
     validation: Any = None
 
 

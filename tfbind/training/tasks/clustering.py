@@ -30,7 +30,10 @@ class Clustering(Task):
     def training_data(self, examples: Examples, batch_size: int, seed: int) -> TrainingData:
         stream = functools.partial(pipelines.shuffled_epochs, examples.image, batch_size, seed)
         return TrainingData(
-            event_shape=examples.image.shape[1:], stream=stream, images=examples.image
+            event_shape=examples.image.shape[1:],
+            stream=stream,
+            images=examples.image,
+            labels=examples.label,
         )
 
     def callbacks(
@@ -116,6 +119,10 @@ def _draw_clusters(model, examples, found, seed):
     return {"clusters.png": matrix}
 
 
+def _draw_rounds(model, examples, found, seed):
+    return {"rounds.png": plots.rounds_figure(model.rounds)} if model.rounds else {}
+
+
 def _draw_mixture(model, examples, found, seed):
     """Draws what the components generate, and what is in the latent space."""
     shown, some = examples.image[:_PICTURED], slice(_EMBEDDED)
@@ -136,5 +143,9 @@ def _samples(model: AdversarialMixture, seed: int) -> np.ndarray:
     return np.stack([model.generate([k] * _PICTURED, noise[k]) for k in range(len(noise))])
 
 
-# What draws each kind of model; a mixture is of both.
-_PICTURES = ((ClusteringModel, _draw_clusters), (AdversarialMixture, _draw_mixture))
+# What draws each kind of model; all are of the first one.
+_PICTURES = (
+    (ClusteringModel, _draw_clusters),
+    (AdversarialMixture, _draw_mixture),
+    (PseudoLabelEnsemble, _draw_rounds),
+)
