@@ -100,7 +100,7 @@ def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatc
     expected = training.train(preset, tmp_path / "run", verbose=0)
     mine = training.Run(restored / name / "1")
     for weight, other in zip(mine.load().weights, expected.weights, strict=True):
-        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-3, atol=1e-3)
     losses = [
         [row["loss"] for row in run.history] for run in (mine, training.Run(tmp_path / "run"))
     ]
@@ -169,7 +169,7 @@ def test_the_programs_need_no_tensorflow_and_a_killed_run_goes_on(trained, tmp_p
         assert set(resumed.files) == set(expected.files)
         numbers = [name for name in expected.files if expected[name].dtype.kind != "U"]
         for name in numbers:
-            np.testing.assert_allclose(resumed[name], expected[name], atol=1e-4)
+            np.testing.assert_allclose(resumed[name], expected[name], atol=1e-3)
 
 
 def test_budget_and_failures_are_one_line_each(trained, tmp_path, capsys):
