@@ -39,12 +39,12 @@ class ProgramRunner:
     >>> model = tfbind.DenoisingAutoencoder((4,), hidden_units=2)
     >>> model.compile(keras.optimizers.Adam())
     >>> folder = os.path.join(tempfile.mkdtemp(), "programs")
-    >>> predict = lambda batch: {"restored": model(batch["image"])}
+    >>> predict = lambda batch: model(batch["image"])
     >>> functions = {"predict": (predict, np.zeros((8, 4), "float32"))}
     >>> _ = tfbind.export.export_programs(model, functions, folder)
     >>> runner = tfbind.export.ProgramRunner(folder, "cpu")
     >>> data, order = np.eye(24, 4, dtype="float32"), np.arange(24).reshape(3, 8)
-    >>> runner.run("predict", {"image": data}, {"image": order})["restored"].shape
+    >>> runner.run("predict", {"image": data}, {"image": order})["reconstruction"].shape
     (3, 8, 4)
     """
 

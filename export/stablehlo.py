@@ -95,7 +95,7 @@ def export_programs(
     >>> model = tfbind.DenoisingAutoencoder((4,), hidden_units=2)
     >>> model.compile(keras.optimizers.Adam())
     >>> folder = os.path.join(tempfile.mkdtemp(), "programs")
-    >>> predict = lambda batch: {"image": model(batch["image"])}
+    >>> predict = lambda batch: model(batch["image"])
     >>> functions = {"predict": (predict, np.zeros((8, 4), "float32"))}
     >>> _ = tfbind.export.export_programs(model, functions, folder)
     >>> tfbind.export.ProgramRunner(folder, "cpu").names
