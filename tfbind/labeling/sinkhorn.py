@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tfbind._validation import check_integer, check_number, check_shape
 
-_CHUNK = 4096  # rows that are worked on at a time, so that no second [N, K] is made
+_CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
+_TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
 
@@ -41,7 +42,7 @@ def balanced_labels(
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
-    chunk_size: int = _CHUNK,
+    chunk_size: int | None = None,
 ) -> Assignment:
     """Gives each example a cluster that it fits, such that each cluster gets its share.
 
@@ -58,7 +59,7 @@ def balanced_labels(
         marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
         tolerance: Float > 0, the errors at which the iterations stop.
         max_iterations: Integer >= 1, after which they stop at any rate. Look at the errors.
-        chunk_size: Integer >= 1, rows worked on at a time.
+        chunk_size: Integer >= 1, rows worked on at a time; None for about a million numbers.
 
     Returns:
         An `Assignment`.
@@ -83,7 +84,8 @@ def balanced_labels(
     strength = check_number("strength", strength, 0, open_low=True)
     tolerance = check_number("tolerance", tolerance, 0, open_low=True)
     max_iterations = check_integer("max_iterations", max_iterations, 1)
-    chunk_size = check_integer("chunk_size", chunk_size, 1)
+    if chunk_size is not None:
+        check_integer("chunk_size", chunk_size, 1)
     logits = tf.cast(logits, tf.float32)
     check_shape("logits", tuple(logits.shape), (None, None))
     check_enough_rows("logits", *logits.shape)
@@ -108,7 +110,7 @@ def solve(
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
-    chunk_size: int = _CHUNK,
+    chunk_size: int | None = None,
 ) -> Assignment:
     """As `balanced_labels`, of checked tensors: no more than TensorFlow, which XLA compiles.
 
@@ -118,20 +120,19 @@ def solve(
         strength: Float.
         tolerance: Float.
         max_iterations: Integer.
-        chunk_size: Integer.
+        chunk_size: Integer or None.
 
     Returns:
         An `Assignment`, whose `cluster_error` is not finite if the logits are not.
     """
     log_shares = tf.math.log(shares)
-    chunk = min(chunk_size, logits.shape[0])
 
     def going(step, u, next_u, cluster_error, example_error):
         error = tf.maximum(cluster_error, example_error)
         return (step == 0) | ((step < max_iterations) & (error > tolerance))
 
     def iterate(step, u, next_u, cluster_error, example_error):
-        found, example_error = _shares(logits, strength, next_u, chunk)
+        found, example_error = _shares(logits, strength, next_u, chunk_size)
         error = tf.reduce_sum(tf.abs(tf.exp(found) - shares))
         return step + 1, next_u, next_u + log_shares - found, error, example_error
 
@@ -145,16 +146,15 @@ def solve(
 _compiled = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int = _CHUNK) -> tf.Tensor:
+def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int | None = None) -> tf.Tensor:
     """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
 
     Args:
         logits: float32 `[N, K]`, N known.
         strength: Float.
-        chunk_size: Integer.
+        chunk_size: Integer or None.
     """
-    none, chunk = tf.zeros(logits.shape[1]), min(chunk_size, logits.shape[0])
-    return tf.exp(_shares(logits, strength, none, chunk)[0])
+    return tf.exp(_shares(logits, strength, tf.zeros(logits.shape[1]), chunk_size)[0])
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
@@ -186,30 +186,24 @@ def check_enough_rows(name: str, num_rows: int, num_clusters: int) -> None:
         )
 
 
-def _shares(logits, strength, u, chunk):
+def _shares(logits, strength, u, chunk_size):
     """Returns the log of the clusters' shares `[K]` in the plan of `u`, and the examples' error."""
-    num_rows = logits.shape[0]
+    num_rows, num_clusters = logits.shape
+    chunk = min(chunk_size or max(1, _CHUNK // num_clusters), num_rows)
 
-    def add(index, log_sums, error):
+    def add(index, sums, error):
         start = tf.minimum(index * chunk, num_rows - chunk)  # the last chunk reaches back
-        fresh = start + tf.range(chunk) >= index * chunk
+        fresh = tf.cast(start + tf.range(chunk) >= index * chunk, tf.float32)
         rows = tf.slice(logits, [start, 0], [chunk, -1])
-        log_plan = tf.nn.log_softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
-        missing = tf.abs(tf.reduce_sum(tf.exp(log_plan), axis=-1) - 1.0)
-        error += tf.reduce_sum(tf.where(fresh, missing, 0.0))
-        log_plan = tf.where(fresh[:, None], log_plan, -np.inf)
-        sums = tf.reduce_logsumexp(tf.stack([log_sums, _log_sums(log_plan)]), axis=0)
-        return index + 1, sums, error
+        plan = fresh[:, None] * tf.nn.softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
+        missing = tf.abs(tf.reduce_sum(plan, axis=-1) - fresh)
+        return index + 1, sums + tf.reduce_sum(plan, axis=0), error + tf.reduce_sum(missing)
 
+    start = (tf.constant(0), tf.zeros([num_clusters]), tf.constant(0.0))
     num_chunks = -(-num_rows // chunk)
-    start = (tf.constant(0), tf.fill([logits.shape[1]], tf.constant(-np.inf)), tf.constant(0.0))
-    _, log_sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
-    return log_sums - np.log(num_rows).astype("float32"), error / num_rows
+    _, sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
+    return tf.math.log(tf.maximum(sums / num_rows, _TINY)), error / num_rows
 
 
 def _highest(rows):
     return tf.reduce_max(rows, axis=-1, keepdims=True)
-
-
-def _log_sums(log_plan):
-    return tf.reduce_logsumexp(log_plan, axis=0)
