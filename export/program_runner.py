@@ -75,6 +75,10 @@ class ProgramRunner:
     def names(self) -> tuple[str, ...]:
         return tuple(self._described["programs"])
 
+    def inputs(self, name: str) -> tuple[str, ...]:
+        """Returns the names of a program's inputs."""
+        return tuple(spec["name"] for spec in self._described["programs"][name]["inputs"])
+
     def written(self, name: str) -> list[int]:
         """Returns the places of the variables that a program changes."""
         results = self._described["programs"][name]["results"]
@@ -94,7 +98,7 @@ class ProgramRunner:
             A dict of the name of an output to its values, `[steps, ...]`, on the device.
         """
         described = self._described["programs"][check_choice("name", name, self.names)]
-        names = {spec["name"] for spec in described["inputs"]}
+        names = set(self.inputs(name))
         if set(data) != names or set(order) != names:
             raise ValueError(
                 f"`data` and `order` must have the keys {sorted(names)}. "

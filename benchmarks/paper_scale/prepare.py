@@ -11,6 +11,7 @@ from keras.src.backend.tensorflow import random as keras_random
 from benchmarks.paper_scale import feed, relabeling
 from tfbind import _files, seeds
 from tfbind.export import export_programs
+from tfbind.models import Tagger
 from tfbind.models._relabeling import RelabelingModel
 from tfbind.training import presets
 from tfbind.training.tasks import Clustering
@@ -180,7 +181,7 @@ def _prediction(model):
     """Returns the function that predicts a batch: numbers that say what a score needs."""
 
     def predict(batch):
-        outputs = model(batch["image"], training=False)
+        outputs = model(_inputs(model, batch), training=False)
         said = {}
         if "probabilities" in outputs:
             said["probabilities"] = outputs["probabilities"]
@@ -192,7 +193,25 @@ def _prediction(model):
             said["confidences"] = tf.reduce_max(p, axis=-1)
         return said
 
-    return {"predict": (predict, {"image": np.zeros((BATCH, *model.event_shape), "float32")})}
+    batch = {"image": np.zeros((BATCH, *model.event_shape), "float32")}
+    return {"predict": (predict, {**batch, **({"number": 0} if _draws_starts(model) else {})})}
+
+
+def _draws_starts(model):
+    return isinstance(model, Tagger)
+
+
+def _inputs(model, batch):
+    """Returns what a model predicts from: a start of its own for each example where it takes one.
+
+    The one start that it has itself would make a large constant of the program.
+    """
+    if not _draws_starts(model):
+        return batch["image"]
+    seed = seeds.fold(model.seed, batch["number"])
+    start = model._random_start(model._pixels(batch["image"]), seed)
+    shape = (BATCH, model.num_groups, *model.spatial_shape)
+    return {"image": batch["image"], "initial_assignments": tf.reshape(start, shape)}
 
 
 def _observations(model, first):
@@ -208,7 +227,7 @@ def _observations(model, first):
     return {
         f"observe_{size}": (
             observe,
-            {"image": np.zeros((size, *model.event_shape), "float32"), "number": np.int32(0)},
+            {"image": np.zeros((size, *model.event_shape), "float32"), "number": 0},
         )
         for size in sorted(sizes)
     }

@@ -30,8 +30,8 @@ def restore(kit, collected=None, runs=None, data_dir=None):
 def _in_kit(kit):
     """Returns what `collect` would pack, in full precision."""
     entries = {}
-    for folder in (path.parent for path in kit.glob("*/*/results.npz")):
-        title = f"{folder.parent.name}/{folder.name}"
+    for folder in results.finished(kit):
+        title = results.title(folder)
         for name in ("history.csv", "results.npz"):
             entries[f"{title}/{name}"] = (folder / name).read_bytes()
         for part in ("needed", "other"):
@@ -46,7 +46,7 @@ def _restore(folder, entries, path, data_dir):
         {name: int(x) if name == "epoch" else float(x) for name, x in row.items()} for row in rows
     ]
     preset = _preset(folder)
-    line = f"{folder.parent.name}/{folder.name}: {len(history)} epochs"
+    line = f"{results.title(folder)}: {len(history)} epochs"
     test = preset.task.load(preset.task.test_split, data_dir)
     line += "".join(f", {name} {x:.4f}" for name, x in _scores(preset, test, said).items())
     if "needed.npz" not in entries:

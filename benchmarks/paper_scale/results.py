@@ -14,13 +14,13 @@ _BLOCK = 1024  # bytes around an entry of an archive, at most
 
 def collect(kit, results):
     """Packs histories, predictions and weights of all runs into `results`; prints sizes."""
-    folders = [path.parent for path in sorted(kit.glob("*/*/results.npz"))]
+    folders = finished(kit)
     archive = io.BytesIO()
     room = PIECE * PIECES - 20 * _BLOCK
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for folder in folders:
             for name in ("history.csv", "results.npz"):
-                _add(tar, f"{_title(folder)}/{name}", (folder / name).read_bytes())
+                _add(tar, f"{title(folder)}/{name}", (folder / name).read_bytes())
         _add_weights(tar, archive, folders, room)
     results.mkdir(parents=True, exist_ok=True)
     content = archive.getbuffer()
@@ -35,13 +35,13 @@ def _add_weights(tar, archive, folders, room):
     size = sum(_weights_size(folder, part) for folder, part in wanted)
     precision = "float32" if archive.tell() + size <= room else "float16"
     for folder, part in wanted:
-        title = f"{_title(folder)}/{part}.npz"
+        name = f"{title(folder)}/{part}.npz"
         content = weights(folder, part, precision)
         if archive.tell() + len(content) + 2 * _BLOCK > room:
-            print(f"{title}: {len(content) / 1e6:.1f} MB do not fit, left out", flush=True)
+            print(f"{name}: {len(content) / 1e6:.1f} MB do not fit, left out", flush=True)
         else:
-            _add(tar, title, content)
-            print(f"{title}: {len(content) / 1e6:.1f} MB, {precision}", flush=True)
+            _add(tar, name, content)
+            print(f"{name}: {len(content) / 1e6:.1f} MB, {precision}", flush=True)
 
 
 def weight_places(folder):
@@ -79,7 +79,19 @@ def _add(tar, name, content):
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _title(folder):
+def in_order(kit):
+    """Returns the folders of all runs, in the order in which their presets were prepared."""
+    presets = json.loads((kit / "presets.json").read_text())
+    return [path.parent for name in presets for path in sorted(kit.glob(f"{name}/*/arrays.npz"))]
+
+
+def finished(kit):
+    """Returns the folders of the runs that have results."""
+    return [folder for folder in in_order(kit) if (folder / "results.npz").exists()]
+
+
+def title(folder):
+    """Returns the name of a run: its preset and its seed."""
     return f"{folder.parent.name}/{folder.name}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several runs may share a device
 
-from benchmarks.paper_scale import feed, first_weights
+from benchmarks.paper_scale import feed, first_weights, results
 
 _TOLD = 20.0  # seconds between lines
 _CLOSING = 20.0  # seconds that are kept for predictions and the last save
@@ -43,24 +43,18 @@ from tfbind import _files  # noqa: E402
 
 def run(kit, names=(), minutes=9.0, *, device=None, max_epochs=None, save_interval=60.0):
     """Trains in the folder `kit` until `minutes` are over; prints a line a run."""
+    import jax
+
+    # A run that goes on, on the same machine, need not compile again
+    jax.config.update("jax_compilation_cache_dir", str(kit / ".compiled"))
     clock = _Clock(60 * minutes)
-    found = [path for path in _in_order(kit) if not names or path.parent.name in names]
+    found = [path for path in results.in_order(kit) if not names or path.parent.name in names]
     for folder in found:
         try:
             print(_Training(folder, device, clock, save_interval).run(max_epochs), flush=True)
         except Exception as error:  # out of memory, say: the others can do without this one
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"{_title(folder)}: failed: {reason}", flush=True)
-
-
-def _in_order(kit):
-    """Returns the folders of all runs, in the order in which their presets were prepared."""
-    presets = json.loads((kit / "presets.json").read_text())
-    return [path.parent for name in presets for path in sorted(kit.glob(f"{name}/*/arrays.npz"))]
-
-
-def _title(folder):
-    return f"{folder.parent.name}/{folder.name}"
+            print(f"{results.title(folder)}: failed: {reason}", flush=True)
 
 
 class _Clock:
@@ -82,7 +76,7 @@ class _Training:
 
         self.folder, self.clock, self.save_interval = folder, clock, save_interval
         self.kit = json.loads((folder.parent / "kit.json").read_text())
-        values = _first_values(folder, self.kit)
+        values = first_values(folder, self.kit)
         self.runner = TrainStepRunner(folder.parent, device, values)
         self.fresh = values
         self.history, self.rounds = [], {}
@@ -126,10 +120,10 @@ class _Training:
 
     def _told(self, number):
         if not self.history:
-            return f"{_title(self.folder)}: no epoch of {number}, there was no time"
+            return f"{results.title(self.folder)}: no epoch of {number}, there was no time"
         seconds = np.median([row["seconds"] for row in self.history[1:] or self.history])
         return (
-            f"{_title(self.folder)}: {len(self.history)} of {number} epochs, "
+            f"{results.title(self.folder)}: {len(self.history)} of {number} epochs, "
             f"{seconds:.3g} s an epoch, the first {self.history[0]['seconds']:.3g}, "
             f"loss {self.history[-1]['loss']:.4g}"
         )
@@ -163,17 +157,19 @@ class _Training:
             order = {"image": rows, "number": numbers - numbers[0]}
             self.runner.run(f"observe_{rows.shape[1]}", data, order)
 
-    def predict(self, rows, program="predict", size=500, **numbers):
+    def predict(self, rows, program="predict", size=500, number=None):
         """Returns the outputs of a program for rows of the images, on the device.
 
-        It is told `numbers` with every batch.
+        With each batch it is told a number, if it asks for one: that of the batch, unless given.
         """
         steps = -(-len(rows) // size)
         padded = np.resize(rows, steps * size) if len(rows) % size else rows
-        data, order = {"image": self.data["image"]}, {"image": padded.reshape(steps, size)}
-        data |= {name: np.array([number], "int32") for name, number in numbers.items()}
-        order |= {name: np.zeros(steps, "int32") for name in numbers}
-        outputs = self.runner.run(program, data, order)
+        places = np.arange(steps, dtype="int32")
+        numbers = places if number is None else np.full_like(places, number)
+        data = {"image": self.data["image"], "number": numbers}
+        order = {"image": padded.reshape(steps, size), "number": places}
+        names = self.runner.inputs(program)
+        outputs = self.runner.run(program, *({x: each[x] for x in names} for each in (data, order)))
         return {
             name: value.reshape(-1, *value.shape[2:])[: len(rows)]
             for name, value in outputs.items()
@@ -214,7 +210,7 @@ def _small(array):
     return array.astype("uint8" if array.dtype.kind == "i" else "float16")
 
 
-def _first_values(folder, kit):
+def first_values(folder, kit):
     """Returns the first value of every variable; in a second stage what the first one left."""
     described = json.loads((folder.parent / "programs.json").read_text())["variables"]
     with np.load(folder.parent / "values.npz") as saved:
