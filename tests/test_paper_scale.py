@@ -90,7 +90,7 @@ def noted_labels(kind, patched):
     return labels
 
 
-@pytest.mark.filterwarnings("ignore:For 5 epochs only")
+@pytest.mark.filterwarnings("ignore:For 5 epochs only", "ignore:Members?", "ignore:The members")
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatch):
     agreed = noted_labels(PseudoLabelEnsemble, monkeypatch)
@@ -113,6 +113,12 @@ def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatc
             np.testing.assert_array_equal(state[f"arr_{kit['labels']}"], solved[-1])
             assert len(solved) == preset.max_epochs
     assert len(rounds) == len(agreed)
+    if agreed:
+        assert len(mine.load().rounds) == len(expected.rounds)
+        for one, other in zip(mine.load().rounds, expected.rounds, strict=True):
+            assert one.keys() == other.keys()
+            for key, value in one.items():
+                np.testing.assert_allclose(value, other[key], rtol=1e-4, atol=1e-4)
     for found, labels in zip(rounds, agreed, strict=True):
         np.testing.assert_array_equal(found, labels[:-1])
 
@@ -161,7 +167,8 @@ def test_the_programs_need_no_tensorflow_and_a_killed_run_goes_on(trained, tmp_p
         np.load(kit / "kingdra-tiny" / "1" / "state.npz") as expected,
     ):
         assert set(resumed.files) == set(expected.files)
-        for name in set(expected.files) - {"history"}:
+        numbers = [name for name in expected.files if expected[name].dtype.kind != "U"]
+        for name in numbers:
             np.testing.assert_allclose(resumed[name], expected[name], atol=1e-4)
 
 

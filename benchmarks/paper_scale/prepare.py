@@ -36,7 +36,8 @@ def prepare(kit, names=PRESETS, run_seeds=None, data_dir=None):
     pools = {}
     for name in names:
         preset = presets.get(name).changed(patience=None)
-        _prepare(kit / name, preset, run_seeds or [preset.seed], pools, data_dir)
+        own = [start.seed for start in preset.each_start()]
+        _prepare(kit / name, preset.changed(starts=1), run_seeds or own, pools, data_dir)
         size = sum(path.stat().st_size for path in (kit / name).rglob("*") if path.is_file())
         print(f"{name}: {size / 1e6:.2f} MB beside the images", flush=True)
     (kit / "presets.json").write_text(json.dumps(names))
@@ -188,9 +189,7 @@ def _prediction(model):
         if "assignments" in outputs:
             said["groups"] = tf.argmax(outputs["assignments"], axis=1, output_type=tf.int32)
         if "member_probabilities" in outputs:
-            p = outputs["member_probabilities"]
-            said["clusters"] = tf.argmax(p, axis=-1, output_type=tf.int32)
-            said["confidences"] = tf.reduce_max(p, axis=-1)
+            said["member_probabilities"] = outputs["member_probabilities"]
         return said
 
     batch = {"image": np.zeros((BATCH, *model.event_shape), "float32")}

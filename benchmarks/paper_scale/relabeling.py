@@ -21,13 +21,19 @@ def described(model, num_epochs):
         "labels": model.row_labels.labels,
         "class_weights": model.class_weights,
         "shares": model.shares,
+        "information_now": model.information_now,
     }
-    places = {
-        name: next(place for place, each in enumerate(model.variables) if each is variable)
-        for name, variable in variables.items()
+    return {
+        "kind": "agreed",
+        "epochs": epochs,
+        "rules": model.rules._asdict(),
+        "leave_out_merged": model.leave_out_merged,
+        "later_information_weight": model.later_information_weight,
+        "places": {
+            name: next(place for place, each in enumerate(model.variables) if each is variable)
+            for name, variable in variables.items()
+        },
     }
-    rules = model.rules._asdict()
-    return {"kind": "agreed", "epochs": epochs, "places": places, "rules": rules}
 
 
 def observed_sizes(model):
@@ -62,7 +68,7 @@ def functions(model):
     images = {"image": np.zeros((_EMBEDDED, *model.event_shape), "float32")}
     size = (model.row_labels.num_rows, model.backbone.output_shape[-1])
     return {
-        "embed": (embed, {**images, "number": np.int32(0)}),
+        "embed": (embed, {**images, "number": 0}),
         "predict": (predict, images),
         "adopt": (adopt, {"features": np.zeros(size, "float32")}),
     }

@@ -8,6 +8,8 @@ import numpy as np
 
 from benchmarks.paper_scale import results
 from tfbind.metrics import adjusted_mutual_information
+from tfbind.models import PseudoLabelEnsemble
+from tfbind.models._pseudo_classes import precision
 from tfbind.models._relabeling import RelabelingModel
 from tfbind.training import Run
 from tfbind.training.callbacks import clustering_errors
@@ -53,6 +55,8 @@ def _restore(folder, entries, path, data_dir):
         return f"{line}; its weights did not fit"
     weights = {**_arrays(entries["needed.npz"]), **_arrays(entries.get("other.npz"))}
     model = _model(folder, preset, test, weights)
+    if isinstance(model, PseudoLabelEnsemble):
+        model.rounds = _rounds(preset, said, data_dir)
     run = Run(path)
     run.claim(preset)
     run.finish(model, history, {"epochs": len(history), "loss": history[-1]["loss"]})
@@ -89,6 +93,19 @@ def _model(folder, preset, test, weights):
             variable.assign(weights[str(place)])
     model.end_training()
     return model
+
+
+def _rounds(preset, said, data_dir):
+    """Returns the `rounds` of an ensemble, with how right the labels were; none of another."""
+    truth = preset.task.load(preset.task.train_split, data_dir, "uint8").label
+    epochs = sorted(int(name.split("_")[1]) for name in said if name.endswith("_notes"))
+    return [
+        {
+            **json.loads(str(said[f"round_{epoch}_notes"])),
+            "precision": precision(said[f"round_{epoch}_labels"][0], truth),
+        }
+        for epoch in epochs
+    ]
 
 
 def _scores(preset, test, said):

@@ -157,17 +157,16 @@ class _Training:
             order = {"image": rows, "number": numbers - numbers[0]}
             self.runner.run(f"observe_{rows.shape[1]}", data, order)
 
-    def predict(self, rows, program="predict", size=500, number=None):
+    def predict(self, rows, program="predict", size=500, *, number=None):
         """Returns the outputs of a program for rows of the images, on the device.
 
-        With each batch it is told a number, if it asks for one: that of the batch, unless given.
+        A batch is told its number, or all of them are told `number`.
         """
         steps = -(-len(rows) // size)
         padded = np.resize(rows, steps * size) if len(rows) % size else rows
-        places = np.arange(steps, dtype="int32")
-        numbers = places if number is None else np.full_like(places, number)
-        data = {"image": self.data["image"], "number": numbers}
-        order = {"image": padded.reshape(steps, size), "number": places}
+        numbers = np.arange(steps) if number is None else np.full(steps, number)
+        data = {"image": self.data["image"], "number": numbers.astype("int32")}
+        order = {"image": padded.reshape(steps, size), "number": np.arange(steps)}
         names = self.runner.inputs(program)
         outputs = self.runner.run(program, *({x: each[x] for x in names} for each in (data, order)))
         return {
@@ -185,7 +184,7 @@ class _Training:
         said = {}
         for part in self.kit["predicted"]:
             found = self.predict(self.rows[part])
-            said |= {f"{part}/{name}": _small(np.asarray(x)) for name, x in found.items()}
+            said |= {f"{part}/{name}": x for name, x in map(_small, found.items())}
         with _files.replacing(self.folder / "results.npz") as partial:
             np.savez_compressed(partial, **said, **self.rounds)
         with _files.replacing(self.folder / "history.csv") as partial:
@@ -205,9 +204,12 @@ class _Training:
             self.rounds = {name: saved[name] for name in saved.files if name.startswith("round_")}
 
 
-def _small(array):
-    """Returns integers as bytes, where they fit, and the rest in float16."""
-    return array.astype("uint8" if array.dtype.kind == "i" else "float16")
+def _small(named):
+    """Returns a name and an array: integers as bytes, of members the clusters, floats in half."""
+    name, array = named[0], np.asarray(named[1])
+    if name == "member_probabilities":
+        return "clusters", array.argmax(axis=-1).astype("uint8")
+    return name, array.astype("uint8" if array.dtype.kind == "i" else "float16")
 
 
 def first_values(folder, kit):
@@ -245,25 +247,37 @@ def _start_from(stage_1, seed, names, values):
 
 def _agree(training, epoch):
     """Gives examples the labels that the members of an ensemble agree on."""
-    from tfbind.models._pseudo_classes import Rules, pseudo_classes
+    from tfbind.models import _pseudo_classes
 
-    rows, size = training.rows["training"], min(100, len(training.rows["training"]))
+    rows, told = training.rows["training"], training.kit["relabeling"]
+    size = min(100, len(rows))
     whole = len(rows) // size * size
     batches = [rows[:whole].reshape(-1, size), rows[whole:].reshape(1, -1)]
     training.calibrate([each for each in batches if each.size])
-    said = training.predict(rows)
-    clusters, confidences = np.asarray(said["clusters"]), np.asarray(said["confidences"])
-    places, variables = training.kit["relabeling"]["places"], training.runner.variables
-    rules = Rules(**training.kit["relabeling"]["rules"])
-    best = np.asarray(variables[places["labels"]])[-1]
-    found = pseudo_classes(clusters.astype("int64"), confidences, best, rules)
+    p = np.asarray(training.predict(rows)["member_probabilities"])
+    best = np.asarray(training.runner.variables[told["places"]["labels"]])[-1]
+    asked = _pseudo_classes.unmerged_members(p) if told["leave_out_merged"] else None
+    rules = _pseudo_classes.Rules(**told["rules"])
+    found = _pseudo_classes.pseudo_classes(p.argmax(-1), p.max(-1), best, rules, asked)
+    _take(training.runner.variables, told, found)
+    notes = json.dumps(_pseudo_classes.describe_round(p, found))
+    training.rounds |= {
+        f"round_{epoch}_clusters": p.argmax(axis=-1).astype("uint8"),
+        f"round_{epoch}_labels": found.labels.astype("int8"),
+        f"round_{epoch}_notes": np.array(notes),
+    }
+
+
+def _take(variables, told, found):
+    """Makes pseudo-classes those that are learned, as a model's `take`."""
+    places = told["places"]
     variables[places["labels"]] = np.stack([*found.labels, found.best]).astype("int32")
     variables[places["class_weights"]] = found.weights.astype("float32")
-    if rules.mapping == "common" and found.weights.any():
-        shares = np.asarray(variables[places["shares"]])
-        variables[places["shares"]] = np.full_like(shares, 1.0 / len(shares))
-    training.rounds[f"round_{epoch}"] = clusters.astype("uint8")
-    training.rounds[f"round_{epoch}_labels"] = found.labels.astype("int8")
+    if told["rules"]["mapping"] == "common" and found.weights.any():
+        members = len(variables[places["shares"]])
+        variables[places["shares"]] = np.full(members, 1.0 / members, "float32")
+    if told["later_information_weight"] is not None:
+        variables[places["information_now"]] = np.float32(told["later_information_weight"])
 
 
 def _solve(training, epoch):
