@@ -162,7 +162,7 @@ def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: 
     return np.diff(np.rint(ends).astype(int), prepend=0)
 
 
-def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
+def check_marginal(marginal: Sequence[float] | str | None, num_clusters: int) -> np.ndarray:
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)
