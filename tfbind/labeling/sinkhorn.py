@@ -17,8 +17,8 @@ class Assignment(NamedTuple):
     """What `balanced_labels` finds.
 
     Attributes:
-        labels: int32 `[N]`, the cluster of each example; each cluster has its share of them, up to
-            one example.
+        labels: int32 `[N]`, the most probable cluster of each example in the plan; the clusters
+            have about their shares of them, the nearer the surer the plan is.
         log_scales: float32 `[K]`, u, such that the plan gives example n to cluster k with
             probability softmax_k(strength * logits[n, k] + u[k]).
         cluster_error: float32 scalar, how far the shares of the clusters in the plan are from the
@@ -44,13 +44,13 @@ def balanced_labels(
     max_iterations: int = 1000,
     chunk_size: int | None = None,
 ) -> Assignment:
-    """Gives each example a cluster that it fits, such that each cluster gets its share.
+    """Gives each example a cluster that it fits, such that each cluster gets about its share.
 
     Of all plans Q of which every example has 1 / N and every cluster its share, the one that is
     found has the least -sum Q log p - H(Q) / strength. The iterations run in the log domain, in
     float32, over chunks of rows; beside the logits they need memory for K numbers and one chunk.
-    Every example then gets its most probable cluster in the plan, where there is room: those that
-    the plan is surest of come first, and the others have the next best.
+    Every example then gets its most probable cluster in the plan, which has the shares exactly. Of
+    logits that say little, and unequal shares, that is the largest cluster for all.
 
     Args:
         logits: float32 `[N, K]`, of p(cluster | example), up to a constant an example.
@@ -78,8 +78,7 @@ def balanced_labels(
         Cuturi. Sinkhorn Distances. NeurIPS, 2013. https://arxiv.org/abs/1306.0895.
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371, section 3.1. Theirs runs in
-        float64, outside the log domain, and without a cap, and rounds without regard to the
-        shares, which gives all examples to the largest cluster while the logits say little.
+        float64, outside the log domain, and without a cap.
     """
     strength = check_number("strength", strength, 0, open_low=True)
     tolerance = check_number("tolerance", tolerance, 0, open_low=True)
@@ -98,7 +97,7 @@ def balanced_labels(
         max_iterations=tf.constant(max_iterations),
         chunk_size=chunk_size,
     )
-    if not np.isfinite(found.cluster_error):
+    if not np.isfinite(found.cluster_error + found.example_error):
         raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
     return found
 
@@ -123,7 +122,7 @@ def solve(
         chunk_size: Integer or None.
 
     Returns:
-        An `Assignment`, whose `cluster_error` is not finite if the logits are not.
+        An `Assignment`, whose errors are not finite if the logits are not.
     """
     log_shares = tf.math.log(shares)
 
@@ -163,7 +162,7 @@ def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: 
     return np.diff(np.rint(ends).astype(int), prepend=0)
 
 
-def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
+def check_marginal(marginal: Sequence[float] | str | None, num_clusters: int) -> np.ndarray:
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)

@@ -16,7 +16,7 @@ from tfbind.labeling.sinkhorn import (
     solve,
 )
 from tfbind.models import _batch
-from tfbind.models._backbones import backbone_units, check_backbone, default_backbone, linear_heads
+from tfbind.models._backbones import backbone_units, given_backbone, linear_heads
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
@@ -123,23 +123,23 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
-        marginal = _checked_shares(marginal, num_clusters)
-        prior = None if marginal == _LEARNED else marginal
+        learned = isinstance(marginal, str) and marginal == _LEARNED
+        shares = check_marginal(None if learned else marginal, num_clusters).tolist()
         strength = check_number("strength", strength, 0, open_low=True)
         check_corruption(augmentation, "augmentation")
         num_label_views = _checked_views(num_label_views, augmentation)
         label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
-        super().__init__(event_shape, num_clusters, prior, num_heads=num_heads, **kwargs)
+        super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = marginal
+        self.marginal = marginal if marginal is None or learned else tuple(shares)
         self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
         self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
-        self.backbone = check_backbone(backbone or default_backbone(self.event_shape, self.units))
+        self.backbone = given_backbone(backbone, self.event_shape, self.units)
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
         self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
@@ -247,7 +247,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        shares = None if self.marginal == _LEARNED else self.marginal
+        shares = None if isinstance(self.marginal, str) else self.marginal
         counts = share_counts(shares, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
@@ -323,7 +323,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _wanted_shares(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
-        if self.marginal != _LEARNED:
+        if not isinstance(self.marginal, str):
             return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
         free = tf.maximum(free_shares(logits, self.strength), _LEAST_SHARE / self.num_clusters)
         return free / tf.reduce_sum(free)
@@ -381,11 +381,3 @@ def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
             f"num_label_views={num_views}."
         )
     return num_views
-
-
-def _checked_shares(
-    marginal: Sequence[float] | str | None, num_clusters: int
-) -> tuple[float, ...] | str | None:
-    if marginal is None or isinstance(marginal, str) and marginal == _LEARNED:
-        return marginal
-    return tuple(check_marginal(marginal, num_clusters).tolist())
