@@ -10,7 +10,7 @@ from tfbind import seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling import Assignment, balanced_labels
 from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts
-from tfbind.layers import mlp
+from tfbind.layers import AdditiveGaussianNoise, mlp
 from tfbind.models import _batch
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
@@ -19,7 +19,7 @@ from tfbind.models._parts import check_corruption, restore_parts, run, saved_par
 from tfbind.models._relabeling import RelabelingModel
 
 _CONVOLUTIONAL = (32, 64, 128, 128)
-_DENSE = (512, 512, 128)
+_DENSE = (64, 64)
 _BATCH = 500  # of examples whose features are taken at a time
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
@@ -43,12 +43,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         backbone: Keras model from `event_shape` to features `[B, D]`, or None for convolutions
             with stride 2 and a dense layer on images `[H, W, C]`, and for dense layers elsewhere.
         units: Integers, the filters of the default convolutions and the number of features, or
-            the widths of the default dense layers; None for (32, 64, 128, 128) and
-            (512, 512, 128). Unused with a backbone of your own.
+            the widths of the default dense layers; None for (32, 64, 128, 128) and (64, 64).
+            Unused with a backbone of your own.
         strength: Float lambda > 0: the larger, the more the new labels follow the classifier.
         marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
-            learns from; or None.
+            learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
+            standardised then, and none on images.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
@@ -96,7 +97,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         units: Sequence[int] | None = None,
         strength: float = 25.0,
         marginal: Sequence[float] | None = None,
-        augmentation: keras.Layer | None = None,
+        augmentation: keras.Layer | str | None = "default",
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
         seed: int | None = None,
@@ -106,13 +107,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_heads = check_integer("num_heads", num_heads, 1)
         shares = check_marginal(marginal, num_clusters).tolist()
         strength = check_number("strength", strength, 0, open_low=True)
-        check_corruption(augmentation, "augmentation")
         label_epochs = _label_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = None if marginal is None else tuple(map(float, marginal))
-        self.augmentation = augmentation
+        augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
+        self.augmentation = check_corruption(augmentation, "augmentation")
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
@@ -127,6 +128,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if self.row_labels.num_rows is not None:
             self._start_labels(self.row_labels.num_rows)
         self.built = True
+
+    def _default_noise(self, seed: int | None) -> keras.Layer | None:
+        return AdditiveGaussianNoise(1.0, seed=seed) if len(self.event_shape) == 1 else None
 
     def _default_units(self) -> tuple[int, ...]:
         return _CONVOLUTIONAL if len(self.event_shape) == 3 else _DENSE
