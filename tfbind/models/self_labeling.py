@@ -36,6 +36,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     it is, and clusters are about as large as `marginal` says: it will make them so. Several heads
     on one backbone find several clusterings; the one whose labels fit best is used.
 
+    Do not use it for round clusters of unequal size, nor where nothing but noise is known to leave
+    the kind as it is and features are many: k-means is better there, and takes a second.
+
     Args:
         event_shape: Tuple of ints, the shape of one example.
         num_clusters: Integer K >= 2.
