@@ -431,3 +431,16 @@ def test_fewer_examples_than_clusters():
     model.compile("sgd")
     with pytest.raises(ValueError, match="`images` must hold 4 examples or more, one for each"):
         model.fit(images(3), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "shape, settings, units, weights",
+    [
+        ((6,), {}, (6, 64, 64, 3), (1.0, 0.1, 0.1, 0.1)),
+        ((6,), {"hidden_units": (5,)}, (6, 5, 3), (1.0, 0.1, 0.1)),
+        ((2, 3), {}, (6, 1200, 1200, 3), (1000.0, 10.0, 0.1, 0.1)),
+    ],
+)
+def test_vectors_get_defaults_of_their_own(shape, settings, units, weights):
+    model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
+    assert (model.ladder.units, model.denoising_weights) == (units, weights)

@@ -9,7 +9,7 @@ from tfbind._validation import check_integer
 from tfbind.layers import mlp
 
 _CONVOLUTIONAL = (32, 64, 128, 128)
-_DENSE = (512, 512, 128)
+_DENSE = (64, 64)
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors' of SeLa
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 
