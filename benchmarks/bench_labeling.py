@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 250  # of the N x N table, of which counts and one row at a time
 
 
 def run(
-    *, sizes=SIZES, target=70_000, num_members=10, num_pot=20_000, num_large=1_000_000,
+    *, sizes=SIZES, target=70_000, num_members=10, num_pot=5_000, num_large=1_000_000,
     num_clusters=128, rounds=3,
 ):  # fmt: skip
     """Returns rows on the graph step of an ensemble, then on the balanced labels of SeLa.

@@ -25,6 +25,7 @@ def make(**settings):
         "denoising_weights": WEIGHTS,
         "noise": NOISE,
         "seed": 3,
+        "confidence_threshold": 0.9,
         "first_epochs": 2,
         "round_epochs": 3,
         **settings,
@@ -339,8 +340,9 @@ def test_the_schedule():
 def test_another_training_set_gets_labels_at_once(model, monkeypatch):
     answer(model, monkeypatch, SAYINGS)
     model.relabel(images(len(TRUTH)))
-    model.prepare_labels(len(TRUTH))
     assert model.class_weights.numpy().any()
+    model.has_new_rows = False  # as the callback leaves it
+    model.prepare_labels(len(TRUTH))
     assert not model.relabels_now(1)
     model.prepare_labels(20)
     assert model.relabels_now(1)
@@ -429,3 +431,16 @@ def test_fewer_examples_than_clusters():
     model.compile("sgd")
     with pytest.raises(ValueError, match="`images` must hold 4 examples or more, one for each"):
         model.fit(images(3), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "shape, settings, units, weights",
+    [
+        ((6,), {}, (6, 64, 64, 3), (1.0, 0.1, 0.1, 0.1)),
+        ((6,), {"hidden_units": (5,)}, (6, 5, 3), (1.0, 0.1, 0.1)),
+        ((2, 3), {}, (6, 1200, 1200, 3), (1000.0, 10.0, 0.1, 0.1)),
+    ],
+)
+def test_vectors_get_defaults_of_their_own(shape, settings, units, weights):
+    model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
+    assert (model.ladder.units, model.denoising_weights) == (units, weights)

@@ -38,6 +38,14 @@ def counts(model, num_clusters=4):
     return [np.bincount(row, minlength=num_clusters) for row in labels(model)]
 
 
+def test_vectors_get_noise_unless_told_otherwise():
+    noise = self_labeling().augmentation
+    assert (type(noise), noise.stddev) == (layers.AdditiveGaussianNoise, 1.0)
+    again = tfbind.SelfLabeling.from_config(self_labeling(augmentation=None).get_config())
+    assert again.augmentation is None
+    assert tfbind.SelfLabeling((4, 4, 1), 2, units=(2, 2)).augmentation is None
+
+
 @pytest.fixture(scope="module")
 def trained():
     model = noisy()

@@ -149,7 +149,8 @@ def test_other_things_that_do_not_go():
         model.fit(SPARSE, validation_split=0.5)
     with pytest.raises(ValueError, match="Received: 39 for 40 images."):
         model.evaluate(SPARSE, LABELS[:39])
-    dataset = tf.data.Dataset.from_tensor_slices(tf.sparse.from_dense(bad(np.nan).toarray()))
+    tensor = tf.sparse.from_dense(bad(np.nan).toarray().astype("float32"))
+    dataset = tf.data.Dataset.from_tensor_slices(tensor)
     with pytest.raises(ValueError, match="`images` must be finite. Received: values from nan"):
         model.predict(dataset.batch(9), verbose=0)
 

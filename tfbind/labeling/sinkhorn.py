@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tfbind._validation import check_integer, check_number, check_shape
 
-_CHUNK = 4096  # rows that are worked on at a time, so that no second [N, K] is made
+_CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
+_TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
 
@@ -16,8 +17,8 @@ class Assignment(NamedTuple):
     """What `balanced_labels` finds.
 
     Attributes:
-        labels: int32 `[N]`, the cluster of each example; each cluster has its share of them, up to
-            one example.
+        labels: int32 `[N]`, the most probable cluster of each example in the plan; the clusters
+            have about their shares of them, the nearer the surer the plan is.
         log_scales: float32 `[K]`, u, such that the plan gives example n to cluster k with
             probability softmax_k(strength * logits[n, k] + u[k]).
         cluster_error: float32 scalar, how far the shares of the clusters in the plan are from the
@@ -41,15 +42,15 @@ def balanced_labels(
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
-    chunk_size: int = _CHUNK,
+    chunk_size: int | None = None,
 ) -> Assignment:
-    """Gives each example a cluster that it fits, such that each cluster gets its share.
+    """Gives each example a cluster that it fits, such that each cluster gets about its share.
 
     Of all plans Q of which every example has 1 / N and every cluster its share, the one that is
     found has the least -sum Q log p - H(Q) / strength. The iterations run in the log domain, in
     float32, over chunks of rows; beside the logits they need memory for K numbers and one chunk.
-    Every example then gets its most probable cluster in the plan, where there is room: those that
-    the plan is surest of come first, and the others have the next best.
+    Every example then gets its most probable cluster in the plan, which has the shares exactly. Of
+    logits that say little, and unequal shares, that is the largest cluster for all.
 
     Args:
         logits: float32 `[N, K]`, of p(cluster | example), up to a constant an example.
@@ -58,7 +59,7 @@ def balanced_labels(
         marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
         tolerance: Float > 0, the errors at which the iterations stop.
         max_iterations: Integer >= 1, after which they stop at any rate. Look at the errors.
-        chunk_size: Integer >= 1, rows worked on at a time.
+        chunk_size: Integer >= 1, rows worked on at a time; None for about a million numbers.
 
     Returns:
         An `Assignment`.
@@ -77,13 +78,13 @@ def balanced_labels(
         Cuturi. Sinkhorn Distances. NeurIPS, 2013. https://arxiv.org/abs/1306.0895.
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371, section 3.1. Theirs runs in
-        float64, outside the log domain, and without a cap, and rounds without regard to the
-        shares, which gives all examples to the largest cluster while the logits say little.
+        float64, outside the log domain, and without a cap.
     """
     strength = check_number("strength", strength, 0, open_low=True)
     tolerance = check_number("tolerance", tolerance, 0, open_low=True)
     max_iterations = check_integer("max_iterations", max_iterations, 1)
-    chunk_size = check_integer("chunk_size", chunk_size, 1)
+    if chunk_size is not None:
+        check_integer("chunk_size", chunk_size, 1)
     logits = tf.cast(logits, tf.float32)
     check_shape("logits", tuple(logits.shape), (None, None))
     check_enough_rows("logits", *logits.shape)
@@ -96,7 +97,7 @@ def balanced_labels(
         max_iterations=tf.constant(max_iterations),
         chunk_size=chunk_size,
     )
-    if not np.isfinite(found.cluster_error):
+    if not np.isfinite(found.cluster_error + found.example_error):
         raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
     return found
 
@@ -108,7 +109,7 @@ def solve(
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
-    chunk_size: int = _CHUNK,
+    chunk_size: int | None = None,
 ) -> Assignment:
     """As `balanced_labels`, of checked tensors: no more than TensorFlow, which XLA compiles.
 
@@ -118,20 +119,19 @@ def solve(
         strength: Float.
         tolerance: Float.
         max_iterations: Integer.
-        chunk_size: Integer.
+        chunk_size: Integer or None.
 
     Returns:
-        An `Assignment`, whose `cluster_error` is not finite if the logits are not.
+        An `Assignment`, whose errors are not finite if the logits are not.
     """
     log_shares = tf.math.log(shares)
-    chunk = min(chunk_size, logits.shape[0])
 
     def going(step, u, next_u, cluster_error, example_error):
         error = tf.maximum(cluster_error, example_error)
         return (step == 0) | ((step < max_iterations) & (error > tolerance))
 
     def iterate(step, u, next_u, cluster_error, example_error):
-        found, example_error = _shares(logits, strength, next_u, chunk)
+        found, example_error = _shares(logits, strength, next_u, chunk_size)
         error = tf.reduce_sum(tf.abs(tf.exp(found) - shares))
         return step + 1, next_u, next_u + log_shares - found, error, example_error
 
@@ -145,16 +145,15 @@ def solve(
 _compiled = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int = _CHUNK) -> tf.Tensor:
+def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int | None = None) -> tf.Tensor:
     """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
 
     Args:
         logits: float32 `[N, K]`, N known.
         strength: Float.
-        chunk_size: Integer.
+        chunk_size: Integer or None.
     """
-    none, chunk = tf.zeros(logits.shape[1]), min(chunk_size, logits.shape[0])
-    return tf.exp(_shares(logits, strength, none, chunk)[0])
+    return tf.exp(_shares(logits, strength, tf.zeros(logits.shape[1]), chunk_size)[0])
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
@@ -163,7 +162,7 @@ def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: 
     return np.diff(np.rint(ends).astype(int), prepend=0)
 
 
-def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
+def check_marginal(marginal: Sequence[float] | str | None, num_clusters: int) -> np.ndarray:
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)
@@ -186,30 +185,24 @@ def check_enough_rows(name: str, num_rows: int, num_clusters: int) -> None:
         )
 
 
-def _shares(logits, strength, u, chunk):
+def _shares(logits, strength, u, chunk_size):
     """Returns the log of the clusters' shares `[K]` in the plan of `u`, and the examples' error."""
-    num_rows = logits.shape[0]
+    num_rows, num_clusters = logits.shape
+    chunk = min(chunk_size or max(1, _CHUNK // num_clusters), num_rows)
 
-    def add(index, log_sums, error):
+    def add(index, sums, error):
         start = tf.minimum(index * chunk, num_rows - chunk)  # the last chunk reaches back
-        fresh = start + tf.range(chunk) >= index * chunk
+        fresh = tf.cast(start + tf.range(chunk) >= index * chunk, tf.float32)
         rows = tf.slice(logits, [start, 0], [chunk, -1])
-        log_plan = tf.nn.log_softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
-        missing = tf.abs(tf.reduce_sum(tf.exp(log_plan), axis=-1) - 1.0)
-        error += tf.reduce_sum(tf.where(fresh, missing, 0.0))
-        log_plan = tf.where(fresh[:, None], log_plan, -np.inf)
-        sums = tf.reduce_logsumexp(tf.stack([log_sums, _log_sums(log_plan)]), axis=0)
-        return index + 1, sums, error
+        plan = fresh[:, None] * tf.nn.softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
+        missing = tf.abs(tf.reduce_sum(plan, axis=-1) - fresh)
+        return index + 1, sums + tf.reduce_sum(plan, axis=0), error + tf.reduce_sum(missing)
 
+    start = (tf.constant(0), tf.zeros([num_clusters]), tf.constant(0.0))
     num_chunks = -(-num_rows // chunk)
-    start = (tf.constant(0), tf.fill([logits.shape[1]], tf.constant(-np.inf)), tf.constant(0.0))
-    _, log_sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
-    return log_sums - np.log(num_rows).astype("float32"), error / num_rows
+    _, sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
+    return tf.math.log(tf.maximum(sums / num_rows, _TINY)), error / num_rows
 
 
 def _highest(rows):
     return tf.reduce_max(rows, axis=-1, keepdims=True)
-
-
-def _log_sums(log_plan):
-    return tf.reduce_logsumexp(log_plan, axis=0)

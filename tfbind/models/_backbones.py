@@ -9,7 +9,7 @@ from tfbind._validation import check_integer
 from tfbind.layers import mlp
 
 _CONVOLUTIONAL = (32, 64, 128, 128)
-_DENSE = (512, 512, 128)
+_DENSE = (64, 64)
 _HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors' of SeLa
 _MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
 
@@ -23,16 +23,12 @@ def backbone_units(event_shape: tuple[int, ...], units: Sequence[int] | None) ->
     return tuple(check_integer("units", size, 1) for size in units)
 
 
-def default_backbone(event_shape: tuple[int, ...], units: Sequence[int]) -> keras.Model:
-    """Returns convolutions of images, else dense layers, all batch-normalised."""
-    if len(event_shape) == 3:
-        return _convolutions(event_shape, units)
-    inputs = {"image": event_shape}
-    return mlp(inputs, units, lambda top: top, normalization=_norm, name="backbone")
-
-
-def check_backbone(backbone: keras.Model) -> keras.Model:
-    """Returns `backbone`; raises unless it gives vectors."""
+def given_backbone(
+    backbone: keras.Model | None, event_shape: tuple[int, ...], units: Sequence[int]
+) -> keras.Model:
+    """Returns `backbone`, the default one for None; raises unless it gives vectors."""
+    if backbone is None:
+        return _default_backbone(event_shape, units)
     if len(backbone.output_shape) != 2:
         raise ValueError(
             "`backbone` must give features of shape (n, D). Received: an output of shape "
@@ -51,6 +47,14 @@ def linear_heads(backbone: keras.Model, num_heads: int, num_clusters: int) -> ke
         keras.layers.Reshape(size),
     ]
     return keras.Sequential(layers, name="heads")
+
+
+def _default_backbone(event_shape: tuple[int, ...], units: Sequence[int]) -> keras.Model:
+    """Returns convolutions of images, else dense layers, all batch-normalised."""
+    if len(event_shape) == 3:
+        return _convolutions(event_shape, units)
+    inputs = {"image": event_shape}
+    return mlp(inputs, units, lambda top: top, normalization=_norm, name="backbone")
 
 
 def _norm() -> keras.layers.Layer:

@@ -15,8 +15,9 @@ from tfbind.labeling.sinkhorn import (
     share_counts,
     solve,
 )
+from tfbind.layers import AdditiveGaussianNoise
 from tfbind.models import _batch
-from tfbind.models._backbones import backbone_units, check_backbone, default_backbone, linear_heads
+from tfbind.models._backbones import backbone_units, given_backbone, linear_heads
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
@@ -43,6 +44,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     it is, and clusters are about as large as `marginal` says: it will make them so. Several heads
     on one backbone find several clusterings; the one whose labels fit best is used.
 
+    Do not use it for round clusters of unequal size, nor where nothing but noise is known to leave
+    the kind as it is and features are many: k-means is better there, and takes a second.
+
     Args:
         event_shape: Tuple of ints, the shape of one example.
         num_clusters: Integer K >= 2.
@@ -50,15 +54,16 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         backbone: Keras model from `event_shape` to features `[B, D]`, or None for convolutions
             with stride 2 and a dense layer on images `[H, W, C]`, and for dense layers elsewhere.
         units: Integers, the filters of the default convolutions and the number of features, or
-            the widths of the default dense layers; None for (32, 64, 128, 128) and
-            (512, 512, 128). Unused with a backbone of your own.
+            the widths of the default dense layers; None for (32, 64, 128, 128) and (64, 64).
+            Unused with a backbone of your own.
         strength: Float lambda > 0: the larger, the more the new labels follow the classifier.
         marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones;
             or "learned", if you do not know them. Label steps begin with equal ones, and move by
             a fifth of the way each time towards those that are given, or towards those that the
             classifier would give, about a fifth of an equal one at least.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
-            learns from; or None.
+            learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
+            standardised then, and none on images.
         num_label_views: Integer >= 0, distorted views of an example whose mean features its label
             is solved from; 0 for the example itself.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
@@ -114,7 +119,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         units: Sequence[int] | None = None,
         strength: float = 25.0,
         marginal: Sequence[float] | str | None = None,
-        augmentation: keras.Layer | None = None,
+        augmentation: keras.Layer | str | None = "default",
         num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
@@ -123,23 +128,24 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
-        marginal = _checked_shares(marginal, num_clusters)
-        prior = None if marginal == _LEARNED else marginal
+        learned = isinstance(marginal, str) and marginal == _LEARNED
+        shares = check_marginal(None if learned else marginal, num_clusters).tolist()
         strength = check_number("strength", strength, 0, open_low=True)
+        label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
+        super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
+        augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
         check_corruption(augmentation, "augmentation")
         num_label_views = _checked_views(num_label_views, augmentation)
-        label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
-        super().__init__(event_shape, num_clusters, prior, num_heads=num_heads, **kwargs)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = marginal
+        self.marginal = marginal if marginal is None or learned else tuple(shares)
         self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
         self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
-        self.backbone = check_backbone(backbone or default_backbone(self.event_shape, self.units))
+        self.backbone = given_backbone(backbone, self.event_shape, self.units)
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
         self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
@@ -150,6 +156,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if self.row_labels.num_rows is not None:
             self._start_labels(self.row_labels.num_rows)
         self.built = True
+
+    def _default_noise(self, seed: int | None) -> keras.Layer | None:
+        return AdditiveGaussianNoise(1.0, seed=seed) if len(self.event_shape) == 1 else None
 
     def _add_notes(self) -> None:
         """Adds what the last label step left: shares and loss a head, and what is logged of it."""
@@ -247,7 +256,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        shares = None if self.marginal == _LEARNED else self.marginal
+        shares = None if isinstance(self.marginal, str) else self.marginal
         counts = share_counts(shares, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
@@ -323,7 +332,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _wanted_shares(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
-        if self.marginal != _LEARNED:
+        if not isinstance(self.marginal, str):
             return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
         free = tf.maximum(free_shares(logits, self.strength), _LEAST_SHARE / self.num_clusters)
         return free / tf.reduce_sum(free)
@@ -381,11 +390,3 @@ def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
             f"num_label_views={num_views}."
         )
     return num_views
-
-
-def _checked_shares(
-    marginal: Sequence[float] | str | None, num_clusters: int
-) -> tuple[float, ...] | str | None:
-    if marginal is None or isinstance(marginal, str) and marginal == _LEARNED:
-        return marginal
-    return tuple(check_marginal(marginal, num_clusters).tolist())
