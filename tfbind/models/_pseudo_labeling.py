@@ -131,12 +131,10 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
 
     @property
     def rules(self) -> Rules:
-        """How the next pseudo-classes are made."""
-        first, later = self.strong_agreement, self.later_strong_agreement
-        has_labels = bool(tf.reduce_any(self.class_weights > 0))
         return Rules(
             self.num_clusters,
-            first if later is None or not has_labels else later,
+            self.strong_agreement,
+            self.later_strong_agreement,
             self.weak_agreement,
             self.confidence_threshold,
             self.mapping,
