@@ -16,4 +16,5 @@ NAMES = (
     "untapped_vae",
     "adversarial_mixture",
     "pseudo_label_ensemble",
+    "labeling",
 )

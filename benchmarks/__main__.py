@@ -20,6 +20,7 @@ from tfbind import _files, plots
 _HERE = pathlib.Path(__file__).resolve().parent
 _PACKAGES = ("tfbind", "tensorflow", "keras", "numpy", "scikit-learn")
 _TITLES = {  # of the pictures of growth, by benchmark
+    "labeling": "Buckets of an ensemble's agreement",
     "scaling": "Reconstruction Clustering, 10 iterations",
     "tagger": "Training step of Tagger",
 }

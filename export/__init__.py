@@ -1,7 +1,8 @@
 """Export: SavedModel and TFLite files of a model's endpoints, each with a card and a check.
 
 A model is read through its `serving_endpoints()` alone. Reading a card loads no TensorFlow.
-Besides, the training step that `fit` runs, as a StableHLO program that trains without TensorFlow.
+Besides, the training step that `fit` runs, as a StableHLO program that trains without TensorFlow;
+and any other function over a model's variables.
 """
 
 if __name__ != "tfbind.export":
@@ -11,11 +12,13 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "ProgramRunner",
     "SavedModelRunner",
     "TFLiteRunner",
     "TrainStepRunner",
     "build_card",
     "check_artifact",
+    "export_programs",
     "export_saved_model",
     "export_tflite",
     "export_train_step",
@@ -25,11 +28,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ProgramRunner": "program_runner",
     "SavedModelRunner": "saved_model_runner",
     "TFLiteRunner": "tflite_runner",
     "TrainStepRunner": "train_step_runner",
     "build_card": "card",
     "check_artifact": "check",
+    "export_programs": "stablehlo",
     "export_saved_model": "saved_model",
     "export_tflite": "tflite",
     "export_train_step": "stablehlo",

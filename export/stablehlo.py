@@ -3,6 +3,8 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,19 +25,9 @@ def export_train_step(
     """Writes the training step that `fit` runs, optimiser included, as one StableHLO program.
 
     `TrainStepRunner` trains with it on any accelerator whose runtime speaks PJRT, without
-    TensorFlow; `restore_variables` brings the weights back. The folder appears whole, and holds
-
-    - `train_step.mlirbc`, the program as a portable StableHLO artifact. Its arguments are the
-      inputs and then variables, its outputs the logs and then new values of variables.
-    - `variables.npz`, the value of every variable of the model, its optimisers and its metrics,
-      in the model's own order: `arr_0`, `arr_1`, ...
-    - `train_step.json`: `inputs`, with `name`, `shape` and `dtype`; `logs`, with `name` and
-      `output`, as `fit` logs them; `variables`, with `path`, `shape`, `dtype`, `is_metric` and
-      the numbers `argument` and `output`, null where the step does not read or write it; and
-      `learning_rates`, the place among them of each optimiser's learning rate, null if it is no
-      variable.
-
-    The metrics are written as they are at the start of an epoch, from zero.
+    TensorFlow; `restore_variables` brings the weights back. The folder is as `export_programs`
+    makes it, of a program `train_step` whose outputs are the logs, as `fit` logs them, and which
+    may hold further programs over the same variables.
 
     Args:
         model: A compiled and built model.
@@ -46,8 +38,7 @@ def export_train_step(
         The path of the folder, as a string.
 
     Raises:
-        ValueError: If the folder exists, the model is not compiled, or a step reads a tensor that
-            is none of its variables.
+        ValueError: As `export_programs` does.
 
     Example:
 
@@ -56,31 +47,75 @@ def export_train_step(
     >>> folder = os.path.join(tempfile.mkdtemp(), "train_step")
     >>> _ = tfbind.export.export_train_step(model, np.zeros((8, 4), "float32"), folder)
     >>> sorted(os.listdir(folder))
-    ['train_step.json', 'train_step.mlirbc', 'variables.npz']
+    ['programs.json', 'train_step.mlirbc', 'variables.npz']
+    """
+    return export_programs(model, {"train_step": (model.train_step, batch)}, folder)
+
+
+def export_programs(
+    model: keras.Model,
+    functions: Mapping[str, tuple[Callable, Any]],
+    folder: str | os.PathLike,
+    *,
+    with_values: bool = True,
+) -> str:
+    """Writes functions that read and change a model's variables as StableHLO programs.
+
+    `ProgramRunner` runs them without TensorFlow, over variables that they share. The folder appears
+    whole, and holds
+
+    - `NAME.mlirbc`, each program as a portable StableHLO artifact. Its arguments are the inputs and
+      then variables, its outputs what the function returns and then new values of variables.
+    - `programs.json`: `variables`, all of the model, its optimisers and its metrics in the model's
+      own order, with `path`, `shape`, `dtype` and `is_metric`; `learning_rates`, the place among
+      them of each optimiser's learning rate, null if it is no variable; and `programs`, of each by
+      name `inputs`, with `name`, `shape` and `dtype`, `outputs`, with `output`, its number,
+      besides, and for all variables in their order `arguments` and `results`, the number of the
+      argument or output that each is, null where the program does not read or write it.
+    - `variables.npz`, the value of every variable: `arr_0`, `arr_1`, ... Metrics are as they are at
+      the start of an epoch, from zero.
+
+    Args:
+        model: A compiled and built model.
+        functions: Dict of name to a function of TensorFlow, of a dict of tensors to a dict of
+            tensors, and what it takes, an array or a dict of arrays of which only shapes and dtypes
+            count.
+        folder: Path of the folder to make.
+        with_values: Whether to write `variables.npz`; if not, a runner is given the values.
+
+    Returns:
+        The path of the folder, as a string.
+
+    Raises:
+        ValueError: If the folder exists, the model is not compiled, or a function reads a tensor
+            that is none of the variables.
+
+    Example:
+
+    >>> model = tfbind.DenoisingAutoencoder((4,), hidden_units=2)
+    >>> model.compile(keras.optimizers.Adam())
+    >>> folder = os.path.join(tempfile.mkdtemp(), "programs")
+    >>> predict = lambda batch: {"image": model(batch["image"])}
+    >>> functions = {"predict": (predict, np.zeros((8, 4), "float32"))}
+    >>> _ = tfbind.export.export_programs(model, functions, folder)
+    >>> tfbind.export.ProgramRunner(folder, "cpu").names
+    ('predict',)
     """
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ValueError(f"`folder` must be a new one. Received: folder={str(folder)!r}.")
     variables = _variables(model)
     model.reset_metrics()
-    batch = {key: tf.convert_to_tensor(value) for key, value in as_dict(batch).items()}
-    step = tf.function(model.train_step, jit_compile=True, autograph=False)
-    traced = step.get_concrete_function(batch)
-    program = step.experimental_get_compiler_ir(batch)(stage="stablehlo")
-    described = {
-        "inputs": _describe_inputs(batch),
-        "logs": _describe_logs(traced.structured_outputs),
-        "variables": _describe_variables(model, variables, traced, program),
-        "learning_rates": [
-            _find(variables, optimizer.learning_rate) for optimizer in model.optimizers
-        ],
-    }
+    described = _describe_model(model, variables)
     with _layout.written_at_once(folder.parent) as temporary:
-        made = temporary / "train_step"
+        made = temporary / "programs"
         made.mkdir()
-        (made / "train_step.mlirbc").write_bytes(_portable(program))
-        np.savez(made / "variables.npz", *(variable.numpy() for variable in variables))
-        (made / "train_step.json").write_text(json.dumps(described, indent=1))
+        for name, (function, batch) in functions.items():
+            program, described["programs"][name] = _lowered(function, batch, variables)
+            (made / f"{name}.mlirbc").write_bytes(_portable(program))
+        if with_values:
+            np.savez(made / "variables.npz", *(variable.numpy() for variable in variables))
+        (made / "programs.json").write_text(json.dumps(described, indent=1))
         os.rename(made, folder)
     return str(folder)
 
@@ -88,17 +123,17 @@ def export_train_step(
 def restore_variables(
     model: keras.Model, folder: str | os.PathLike, path: str | os.PathLike
 ) -> None:
-    """Brings what a `TrainStepRunner` saved back into Keras: weights, optimisers and metrics.
+    """Brings what a `ProgramRunner` saved back into Keras: weights, optimisers and metrics.
 
     Args:
         model: A compiled and built model, made as the one that was exported.
-        folder: The folder that `export_train_step` made.
-        path: The file that `TrainStepRunner.save` made.
+        folder: The folder that `export_train_step` or `export_programs` made.
+        path: The file that `ProgramRunner.save` made.
 
     Raises:
         ValueError: If the model's variables are others than those exported.
     """
-    described = json.loads((pathlib.Path(folder) / "train_step.json").read_text())["variables"]
+    described = json.loads((pathlib.Path(folder) / "programs.json").read_text())["variables"]
     variables = _variables(model)
     mine = [(_plain(v.path), list(v.shape), v.dtype) for v in variables]
     theirs = [(_plain(v["path"]), v["shape"], v["dtype"]) for v in described]
@@ -121,47 +156,63 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def _find(variables, wanted):
-    return next((i for i, variable in enumerate(variables) if variable is wanted), None)
+def _describe_model(model, variables):
+    metrics = {id(variable) for variable in model.metrics_variables}
+    places = {id(variable): place for place, variable in enumerate(variables)}
+    return {
+        "variables": [
+            {
+                "path": variable.path,
+                "shape": list(variable.shape),
+                "dtype": variable.dtype,
+                "is_metric": id(variable) in metrics,
+            }
+            for variable in variables
+        ],
+        "learning_rates": [
+            places.get(id(optimizer.learning_rate)) for optimizer in model.optimizers
+        ],
+        "programs": {},
+    }
 
 
-def _describe_inputs(batch):
-    return [
-        {"name": name, "shape": list(batch[name].shape), "dtype": batch[name].dtype.name}
-        for name in sorted(batch)  # `tf.nest` flattens dicts so
-    ]
+def _lowered(function, batch, variables):
+    """Returns the text of a program and what `programs.json` says of it."""
+    batch = {key: tf.convert_to_tensor(value) for key, value in as_dict(batch).items()}
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    traced = compiled.get_concrete_function(batch)
+    program = compiled.experimental_get_compiler_ir(batch)(stage="stablehlo")
+    arguments = _arguments(traced, variables)
+    results = {int(argument): int(output) for argument, output in _ALIAS.findall(program)}
+    return program, {
+        # `tf.nest` flattens dicts so
+        "inputs": [{"name": name, **_spec(batch[name])} for name in sorted(batch)],
+        "outputs": _describe_outputs(traced.structured_outputs),
+        "arguments": arguments,
+        "results": [None if each is None else results.get(each) for each in arguments],
+    }
 
 
-def _describe_logs(outputs):
+def _describe_outputs(outputs):
     numbers = {name: number for number, name in enumerate(sorted(outputs))}
-    return [{"name": name, "output": numbers[name]} for name in outputs]
+    return [{"name": name, "output": numbers[name], **_spec(outputs[name])} for name in outputs]
 
 
-def _describe_variables(model, variables, traced, program):
+def _spec(tensor):
+    return {"shape": list(tensor.shape), "dtype": tensor.dtype.name}
+
+
+def _arguments(traced, variables):
+    """Returns the number of the argument that each variable is; None of one that is not read."""
     captured = {id(tensor): i for i, tensor in enumerate(traced.captured_inputs)}
     num_inputs = len(traced.inputs) - len(captured)
     arguments = [captured.pop(id(variable.value.handle), None) for variable in variables]
     if captured:
         raise ValueError(
-            "A step of `model` must read no tensors but its input and its variables. "
+            "A program of `model` must read no tensors but its input and its variables. "
             f"Received: {[traced.captured_inputs[i] for i in captured.values()]}."
         )
-    arguments = [None if number is None else num_inputs + number for number in arguments]
-    outputs: dict[int | None, int] = {
-        int(argument): int(output) for argument, output in _ALIAS.findall(program)
-    }
-    metrics = {id(variable) for variable in model.metrics_variables}
-    return [
-        {
-            "path": variable.path,
-            "shape": list(variable.shape),
-            "dtype": variable.dtype,
-            "is_metric": id(variable) in metrics,
-            "argument": argument,
-            "output": outputs.get(argument),
-        }
-        for variable, argument in zip(variables, arguments, strict=True)
-    ]
+    return [None if number is None else num_inputs + number for number in arguments]
 
 
 def _portable(program):

@@ -19,6 +19,10 @@ TINY = {
     "adversarial_mixture": {
         "changes": {"dropout": 0.0}, "batch_size": 2, "rounds": 1,
     },
+    "labeling": {
+        "sizes": (60, 120), "target": 200, "num_members": 3, "num_pot": 50, "num_large": 200,
+        "num_clusters": 4, "rounds": 1,
+    },
     "metrics": {},
     "pseudo_label_ensemble": {
         "forms": {

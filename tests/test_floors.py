@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
-    ("_backend", "_files", "_registration", "_validation", "seeds"),
+    ("_backend", "_files", "_registration", "_rows", "_validation", "seeds"),
     ("data", "metrics"),
     ("plots",),
     ("distributions", "labeling", "layers", "losses"),

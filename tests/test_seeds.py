@@ -92,6 +92,35 @@ def test_distributions(jit_compile):
     assert (draw(seeds.fold(4))[0].numpy() != uniform.numpy()).all()
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_normal_numbers_have_the_moments_and_tails_of_their_distribution(jit_compile):
+    draw = tf.function(lambda seed: seeds.normal([2000, 1000], seed), jit_compile=jit_compile)
+    x = draw(seeds.fold(5)).numpy().astype("float64")
+    assert x.shape == (2000, 1000)
+    moments = [np.mean(x**power) for power in (1, 2, 3, 4)]
+    np.testing.assert_allclose(moments, [0, 1, 0, 3], atol=5 * np.sqrt(96 / x.size))
+    assert scipy.stats.kstest(x.ravel(), scipy.stats.norm.cdf).pvalue > 1e-4
+    for side in (x, -x):
+        for edge in (2.0, 3.0, 4.0, 4.5):
+            expected = x.size * scipy.stats.norm.sf(edge)
+            assert abs((side > edge).sum() - expected) < 5 * np.sqrt(expected) + 1, edge
+    rows, columns = np.corrcoef(x[:50]), np.corrcoef(x[:, :50].T)
+    assert abs(rows - np.eye(50)).max() < 5 / np.sqrt(1000)
+    assert abs(columns - np.eye(50)).max() < 5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_normal_numbers_of_the_rarest_bits_are_finite_in_float16_too(jit_compile, monkeypatch):
+    bits = tf.constant([-(2**31), -(2**31) + 511, -1, 0, 2**31 - 512, 2**31 - 1], tf.int32)
+    monkeypatch.setattr(tf.random, "stateless_uniform", lambda *arguments, **options: bits)
+    x = tf.function(lambda: seeds.normal([6], seeds.fold(0)), jit_compile=jit_compile)().numpy()
+    centres = np.array([-1, -1, 0, 0, 1, 1]) + 2.0**-23 * np.array([1, 1, -1, 1, -1, -1])
+    expected = scipy.stats.norm.ppf((centres + 1) / 2)
+    np.testing.assert_allclose(x, expected, rtol=1e-5)
+    assert np.isfinite(x.astype("float16")).all()
+    assert abs(x).max() < 5.3
+
+
 def test_python_random_is_what_a_seed_is_drawn_from():
     random.seed(11)
     first = seeds.base_seed()

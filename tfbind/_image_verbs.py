@@ -107,47 +107,89 @@ def cluster(
 @click.command()
 @_console.run
 @click.argument("images", type=_FILE, nargs=-1)
-@click.option("--max-groups", type=int, default=8, show_default=True, help="Largest K to try.")
-@click.option("--out", type=_console.PATH, help="Plot to write.  [default: RUN/num_groups.png]")
+@click.option("--max", "most", type=int, help="Largest K to try.  [default: 8 groups, 12 clusters]")
+@click.option("--trainings", default=3, show_default=True, help="For each K, of clusters.")
+@_console.processes
+@click.option("--out", type=_console.PATH, help="Plot to write.  [default: in RUN]")
 @_console.reading_images
 @_console.data_dir
 @_console.as_json
 def select(
     run: pathlib.Path,
     images: tuple[pathlib.Path, ...],
-    max_groups: int,
+    most: int | None,
+    trainings: int,
+    processes: int | None,
     out: pathlib.Path | None,
     threshold: float | None,
     invert: bool,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Pick the number of groups that explains IMAGES best.
+    """Pick the number of groups that explains IMAGES best, or of clusters to agree on.
 
-    Without IMAGES it takes the run's test images. It plots the log-likelihood of each number.
+    Without IMAGES it takes the run's test images. For a run that groups it plots the
+    log-likelihood of each number. For one that clusters it trains the run's preset several times
+    with each number, into folders select/clusters-K in RUN, and plots how well these agree.
     """
     _console.load_tensorflow()
-    from tfbind import _image_files, plots, training
+    from tfbind import _image_files, training
 
     folder = training.Run(run)
-    model = folder.load()
-    _console.check_output(folder, model, "assignments", _GROUPS)
-    threshold = threshold if folder.preset.task.binary_images else None
+    model, preset = folder.load(), folder.preset
+    counts_clusters = "num_clusters" in preset.settings()
+    if not counts_clusters:
+        _console.check_output(folder, model, "assignments", _GROUPS)
+    threshold = threshold if preset.task.binary_images else None
     with _console.progress():
         if images:
             _, arrays = _image_files.read(images, model, threshold, invert)
         else:
             arrays = folder.source(data_dir).test().image
-        selection = training.select_num_groups(model, arrays, range(2, max_groups + 1), verbose=1)
-    out = out or folder.path / "num_groups.png"
-    plots.save(plots.num_groups_figure(selection), out)
-    rows = [
-        (str(k), f"{value:.2f}", "best" if k == selection.best else "")
-        for k, value in zip(selection.candidates, selection.log_likelihoods, strict=True)
-    ]
-    text = _console.table(("K", "log-likelihood, nats per image", ""), rows)
+        if counts_clusters:
+            found = _select_clusters(folder, arrays, most, data_dir, trainings, processes)
+        else:
+            found = _select_groups(folder, model, arrays, most)
+    _show_selection(found, out, as_json)
+
+
+def _select_groups(folder, model, images, most):
+    from tfbind import plots, training
+
+    candidates = range(2, (8 if most is None else most) + 1)
+    selection = training.select_num_groups(model, images, candidates, verbose=1)
+    figure, plot = plots.num_groups_figure(selection), folder.path / "num_groups.png"
+    return selection, selection.log_likelihoods, "log-likelihood, nats per image", figure, plot
+
+
+def _select_clusters(folder, images, most, data_dir, trainings, processes):
+    from tfbind import plots, training
+    from tfbind.training.processes import num_cores
+
+    folder.source(data_dir)  # raises if only the run's caller has what it was trained on
+    selection = training.select_preset_clusters(
+        folder.preset,
+        folder.path / "select",
+        range(2, (12 if most is None else most) + 1),
+        data_dir,
+        images=images,
+        trainings=trainings,
+        processes=num_cores() if processes is None else processes,
+    )
+    figure, plot = plots.num_clusters_figure(selection), folder.path / "num_clusters.png"
+    return selection, selection.agreements, "agreement of trainings", figure, plot
+
+
+def _show_selection(found, out, as_json):
+    from tfbind import plots
+
+    selection, values, title, figure, plot = found
+    out = out or plot
+    plots.save(figure, out)
+    pairs = zip(selection.candidates, values, strict=True)
+    rows = [(str(k), f"{x:.3f}", "best" if k == selection.best else "") for k, x in pairs]
     result = {**selection._asdict(), "plot": str(out)}
-    _console.show(result, as_json, f"{text}\nWrote {out}")
+    _console.show(result, as_json, f"{_console.table(('K', title, ''), rows)}\nWrote {out}")
 
 
 def _predict(model, arrays):

@@ -71,7 +71,15 @@ def check_array(
         raise ValueError(f"`{name}` must hold at least one example. Received: an empty array.")
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
         array = array.astype("float32", copy=False)
-    smallest, largest = float(array.min()), float(array.max())  # NaN propagates through both
+    # NaN propagates through both
+    check_range(name, float(array.min()), float(array.max()), low, high)
+    return array
+
+
+def check_range(
+    name: str, smallest: float, largest: float, low: float | None, high: float | None
+) -> None:
+    """Raises unless values from `smallest` to `largest` are finite and in `[low, high]`."""
     if not np.isfinite(smallest) or not np.isfinite(largest):
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinity among its values.")
     if (low is not None and smallest < low) or (high is not None and largest > high):
@@ -79,7 +87,6 @@ def check_array(
             f"`{name}` must lie in [{low}, {high}]. Received: values from {smallest:g} to "
             f"{largest:g}; rescale them first."
         )
-    return array
 
 
 def spell_shape(shape: Sequence[int | None]) -> str:

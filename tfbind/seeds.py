@@ -13,6 +13,7 @@ Without XLA there is one exception. What no gradient goes through, such as the i
 it, as threads have it: TensorFlow's graph optimiser (`dependency_optimization`) drops the order.
 """
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -60,5 +61,12 @@ def uniform(
 
 
 def normal(shape: Sequence[int] | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws float32 `shape` from Normal(0, 1) with the stateless `seed`."""
-    return tf.random.stateless_normal(shape, seed, alg=_ALGORITHM)
+    """Draws float32 `shape` from Normal(0, 1) with the stateless `seed`, all within 5.3.
+
+    One integer a number goes through the inverse of the distribution function, which takes less
+    than half as long under XLA on CPU as `tf.random.stateless_normal`.
+    """
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.int32, alg=_ALGORITHM)
+    # The middles of 2**23 equal parts of (-1, 1): exact in float32, and never an end, or infinite
+    centres = (tf.cast(tf.bitwise.right_shift(bits, 9), tf.float32) + 0.5) * 2.0**-22
+    return math.sqrt(2.0) * tf.math.erfinv(centres)

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import tensorflow_datasets as tfds
 
 from tfbind import data
@@ -27,6 +28,7 @@ NUM_EXAMPLES = {
         "test_4": 10,
         "test_5": 10,
     },
+    data.TfbindNewsgroups: {"train": 50},
     data.TfbindTexturedMnist: {"train": 50, "validation": 10, "test": 30},
 }
 
@@ -42,6 +44,15 @@ def fake_digits(split):
     grey[:, 0, 0] = grey[:, 27, 27] = 255
     grey[:, 12] = grey[:, :, 13] = 0
     return grey
+
+
+def fake_posts(**options):
+    """Stands in for scikit-learn's loader: 50 posts in 2100 words, of which 100 come once only."""
+    rng = np.random.default_rng(3)
+    words = np.array([f"word{rank:04d}" for rank in range(2100)])
+    posts = [" ".join(["the", *rng.permutation(words[:2000])[:60]]) for _ in range(48)]
+    posts += ["The " + " ".join(words[:2000]), " ".join(words)]
+    return sklearn.utils.Bunch(data=posts, target=np.arange(50) % 20)
 
 
 class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -85,6 +96,7 @@ def small(monkeypatch):
     """Makes the data sets that a test generates small."""
     for builder, num_examples in NUM_EXAMPLES.items():
         monkeypatch.setattr(builder, "NUM_EXAMPLES", num_examples)
+    monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", fake_posts)
 
 
 @pytest.fixture

@@ -68,3 +68,8 @@ class TestTexturedMnist(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
 class TestDigits(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = data.TfbindDigits
     SPLITS = {"train": 1437, "test": 360}
+
+
+class TestNewsgroups(BuilderChecks, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = data.TfbindNewsgroups
+    SPLITS = NUM_EXAMPLES[data.TfbindNewsgroups]

@@ -125,6 +125,20 @@ def test_no_download(name, needed, folder, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_no_posts(tmp_path, monkeypatch):
+    def no_network(url, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "posts"))
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    message = f"needs the 20 Newsgroups, which are not in {tmp_path}/posts.*no network.*or set SCI"
+    with pytest.raises(ValueError, match=message):
+        data.load("newsgroups", "train", tmp_path / "sets", keys=("image",))
+    with pytest.raises(ValueError, match=message):
+        tfds.load("tfbind_newsgroups", data_dir=tmp_path / "sets")
+    assert not (tmp_path / "sets").exists()
+
+
 def test_another_process_finishes_first(small, tmp_path, monkeypatch):
     """The slower of two processes that generate the same set takes what the quicker one wrote."""
     generate = data.TfbindShapes._generate_examples

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import sparse
 
 from tfbind.data import pipelines
 
@@ -239,3 +240,15 @@ def test_other_grey_levels_go_to_the_nearest_byte():
 def test_what_no_byte_holds_is_refused(value):
     with pytest.raises(ValueError, match="`images` must "):
         pipelines.to_bytes(np.array([[0.5, value]]))
+
+
+def test_sparse_vectors_are_given_out_dense():
+    vectors = np.random.default_rng(0).integers(0, 2, (23, 6)).astype("float32")
+    for with_index in (True, False):
+        streams = [
+            pipelines.shuffled_epochs(x, 5, seed=1, with_index=with_index)[0].take(9)
+            for x in (sparse.csr_array(vectors), vectors)
+        ]
+        assert streams[0].element_spec == streams[1].element_spec
+        for one, other in zip(*streams, strict=True):
+            tf.nest.map_structure(np.testing.assert_array_equal, one, other)

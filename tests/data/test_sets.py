@@ -7,6 +7,8 @@ import sklearn.datasets
 from tfbind import data
 from tfbind.data import shapes, textured_mnist
 
+from .conftest import fake_posts
+
 SIZES = {  # H, W, most groups
     "simple_superposition": (8, 8, 2),
     "shapes": (28, 28, 3),
@@ -319,3 +321,31 @@ def test_digits_are_those_of_scikit_learn(tmp_path):
         np.testing.assert_allclose(shares, 0.8 if split == "train" else 0.2, atol=0.005)
         seen += images
     assert sorted(seen) == sorted(image.tobytes() for image in everything.images)
+
+
+def test_newsgroups_are_weights_of_the_frequent_words(small_dir):
+    """Against the formula of tf-idf: counts, times ln((1 + n) / (1 + posts with it)) + 1."""
+    weights, labels = data.load("newsgroups", "train", small_dir, ("image", "label"))
+    posts = [post.lower().split() for post in fake_posts().data]
+    words = [f"word{rank:04d}" for rank in range(2000)]  # not `the`, nor those that come once
+    counts = np.array([[post.count(word) for word in words] for post in posts])
+    expected = counts * (np.log(51 / (1 + (counts > 0).sum(axis=0))) + 1)
+    expected /= np.sqrt(np.mean(expected**2, axis=1, keepdims=True))
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+    np.testing.assert_array_equal(labels, np.arange(50) % 20)
+    (same,) = data.load("newsgroups", "train", small_dir, ("image",), dtype="uint8")
+    np.testing.assert_array_equal(same, weights)
+
+
+def test_real_newsgroups(tmp_path):
+    """The names and the number of posts, of what scikit-learn keeps."""
+    try:
+        posts = sklearn.datasets.fetch_20newsgroups(subset="all", download_if_missing=False)
+    except OSError:
+        pytest.skip(
+            "scikit-learn has no 20 Newsgroups in $SCIKIT_LEARN_DATA or ~/scikit_learn_data"
+        )
+    builder = data.TfbindNewsgroups(data_dir=tmp_path)
+    assert builder.info.features["label"].names == posts.target_names
+    assert len(posts.target) == builder.NUM_EXAMPLES["train"]

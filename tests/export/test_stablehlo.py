@@ -1,17 +1,13 @@
 """The exported training step, run by jaxlib on the CPU, is the one that `fit` runs."""
 
-import csv
 import pathlib
-import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbind import export, layers, models, seeds, training
+from tfbind import export, layers, models, seeds
 from tfbind.models._base import BaseModel
 
 pytestmark = pytest.mark.stablehlo
@@ -200,74 +196,3 @@ def test_what_cannot_be_exported_or_run_is_refused(tmp_path):
     runner = export.TrainStepRunner(tmp_path / "step", "cpu")
     with pytest.raises(ValueError, match="`data` and `order` must have the keys"):
         runner.train({"x": IMAGES}, {"x": np.zeros((1, BATCH), int)})
-
-
-WITHOUT_TENSORFLOW = """
-import sys
-sys.modules["tensorflow"] = sys.modules["keras"] = None  # what raises ImportError
-from benchmarks import train_on_pjrt
-train_on_pjrt.main(sys.argv[1:])
-"""
-
-
-def test_a_preset_is_trained_without_tensorflow(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import train_on_pjrt
-
-    folder, data_dir = tmp_path / "run", tmp_path / "tfds"
-    lower = ["lower", "rc-tiny", str(folder), "--epochs", "3", "--data-dir", str(data_dir)]
-    train_on_pjrt.main(lower)
-    shutil.copytree(folder, tmp_path / "killed")
-    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, "run", str(folder), "--device", "cpu"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    train_on_pjrt.main(["restore", str(folder), "--data-dir", str(data_dir)])
-    model, preset = training.Run(folder).load(), training.Run(folder).preset
-    assert training.evaluate(folder, data_dir, num_starts=1)["num_images"] > 0
-    expected = training.train(preset, tmp_path / "tensorflow", data_dir, verbose=0)
-    assert (preset.max_epochs, preset.patience) == (3, None)
-    for mine, theirs in zip(model.weights, expected.weights, strict=True):
-        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=0, atol=1e-6)
-    mine, theirs = _losses(folder), _losses(tmp_path / "tensorflow")
-    np.testing.assert_allclose(mine, theirs, rtol=1e-6)
-    assert mine[-1] < mine[0] and len(mine) == 3
-    _check_that_a_killed_run_goes_on(train_on_pjrt, tmp_path / "killed", folder, monkeypatch)
-
-
-def _check_that_a_killed_run_goes_on(train_on_pjrt, killed, whole, monkeypatch):
-    train, epochs = export.TrainStepRunner.train, iter("12")
-
-    def killed_in_the_third(runner, *args):
-        if next(epochs, None) is None:
-            raise KeyboardInterrupt
-        return train(runner, *args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(export.TrainStepRunner, "train", killed_in_the_third)
-        with pytest.raises(KeyboardInterrupt):
-            train_on_pjrt.run(killed, "cpu", save_interval=0.0)
-    assert len(_losses(killed)) == 2
-    train_on_pjrt.run(killed, "cpu")
-    with np.load(killed / "state.npz") as resumed, np.load(whole / "state.npz") as expected:
-        for name in set(expected.files) - {"history"}:
-            np.testing.assert_array_equal(resumed[name], expected[name])
-
-
-def _losses(folder):
-    with (folder / "history.csv").open() as stream:
-        return [float(row["loss"]) for row in csv.DictReader(stream)]
-
-
-def test_the_table_gives_the_batches_back(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import train_on_pjrt
-
-    images = np.random.default_rng(0).integers(0, 256, (5, 3), "uint8")
-    images = images.astype("float32") / np.float32(255)
-    rows = np.array([[[0, 1], [2, 3]], [[4, 0], [3, 3]]])
-    batches = [{"image": images[i], "label": i.astype("int32")} for epoch in rows for i in epoch]
-    data, order = train_on_pjrt._table(batches, 2, 2)
-    smaller = train_on_pjrt._smaller(data["image"])
-    assert smaller.dtype == np.uint8 and len(smaller) == 5
-    np.testing.assert_array_equal(train_on_pjrt._given_out(smaller)[order["image"]], images[rows])
-    np.testing.assert_array_equal(data["label"][order["label"]], rows)
-    assert train_on_pjrt._smaller(images / 3).dtype == np.float32

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind.labeling import balanced_labels
+from tfbind.labeling.sinkhorn import free_shares
 
 RANDOM = np.random.default_rng(0)
 SHARES = np.array([0.4, 0.3, 0.2, 0.1])
@@ -46,9 +47,7 @@ def test_the_plan_of_sinkhorn_knopp_and_of_pot(strength, marginal):
         example, shares, -logits, 1 / strength, "sinkhorn_log", stopThr=1e-10, numItermax=20_000
     )
     np.testing.assert_allclose(60 * mine, 60 * pot, atol=1e-3)
-    np.testing.assert_array_equal(np.bincount(found.labels), np.rint(60 * shares))
-    if strength == 25.0:  # where there is little to round
-        assert (found.labels == mine.argmax(axis=1)).mean() > 0.9
+    np.testing.assert_array_equal(found.labels, mine.argmax(axis=1))
 
 
 @pytest.mark.parametrize("marginal", [None, SHARES], ids=["equal", "unequal"])
@@ -60,7 +59,7 @@ def test_both_marginals(marginal):
     assert np.abs(mine.sum(axis=0) - shares).sum() < 1.1e-3
     assert found.cluster_error < 1e-3
     assert found.example_error < 1e-5
-    np.testing.assert_array_equal(np.bincount(found.labels, minlength=4), np.rint(500 * shares))
+    np.testing.assert_allclose(np.bincount(found.labels) / 500, shares, atol=0.03)
 
 
 def test_equal_probabilities_give_the_uniform_plan():
@@ -84,14 +83,14 @@ def test_tiny_probabilities_stay_finite():
     found = balanced_labels(sure + 0.01 * some_logits(40), 25.0, max_iterations=3000)
     assert np.isfinite(found.log_scales).all()
     assert found.cluster_error < 1e-3
-    assert np.bincount(found.labels).tolist() == [10, 10, 10, 10]
+    np.testing.assert_allclose(np.bincount(found.labels), 10, atol=4)
 
 
-def test_labels_have_their_shares_where_logits_say_nothing():
-    found = balanced_labels(1e-4 * some_logits(), marginal=SHARES)
-    assert np.bincount(found.labels).tolist() == [24, 18, 12, 6]
-    uneven = balanced_labels(some_logits(62, spread=9.0))
-    assert sorted(np.bincount(uneven.labels)) == [15, 15, 16, 16]
+def test_free_shares_are_those_of_the_classifier():
+    logits = some_logits(500)
+    p = np.exp(10.0 * logits.astype("float64"))
+    expected = (p / p.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(free_shares(logits, 10.0, chunk_size=70), expected, rtol=1e-4)
 
 
 def test_a_cap_is_a_cap_and_the_error_tells():

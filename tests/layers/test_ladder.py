@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind import layers, seeds
-from tfbind.layers.ladder import linear
+from tfbind.layers._ladder_parts import linear
 
 UNITS = (5, 8, 6, 3)
 

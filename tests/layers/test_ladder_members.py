@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind import layers, losses, seeds
+from tfbind.layers._ladder_parts import Path
 
 UNITS, MEMBERS = (5, 8, 6, 3), 4
 WEIGHTS = (10.0, 1.0, 0.5, 2.0)
@@ -115,6 +116,30 @@ def test_population_statistics_of_members_are_their_own(members, singles, test_s
         member.reset_statistics()
         member.encode(own, index=0, update=True)
     assert_close(weights_of(members), stack(map(weights_of, singles)))
+
+
+def test_paths_together_are_paths_one_by_one(members, singles, test_seed):
+    """The values, their gradient and the statistics, of a single ladder and of an ensemble."""
+    few, many = inputs(test_seed, rows=4), inputs(test_seed, rows=9)
+    check_paths_together(members, few, many)
+    check_paths_together(singles[0], few[0], many[0])
+
+
+def check_paths_together(ladder, few, many):
+    update = {"index": 1, "update": True}
+    paths = [Path(few, seeds.fold(1)), Path(many, None, update), Path(many, seeds.fold(2))]
+    start, found = weights_of(ladder), []
+    for encode in (
+        ladder.encode_all,
+        lambda paths: [ladder.encode(p[0], p[1], **p[2]) for p in paths],
+    ):
+        ladder.set_weights(start)
+        with tf.GradientTape() as tape:
+            encodings = encode(paths)
+            loss = tf.add_n([tf.reduce_sum(tf.sin(e.logits)) for e in encodings])
+        gradients = tape.gradient(loss, list(ladder.encoder_kernels.values()))
+        found.append((encodings, gradients, weights_of(ladder)))
+    assert_close(*found, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("singles", [{}], indirect=True)

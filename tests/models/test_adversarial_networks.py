@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind.models import adversarial_networks as networks
-from tfbind.models._quick_layers import Dropout, PixelConv2DTranspose
+from tfbind.models._quick_layers import Dropout, EveryClass, Mixture, PixelConv2DTranspose
 
 # From an image to a single pixel: inputs, channels and kernel width of every convolution.
 MNIST_LAYERS = [(1, 16, 2), (16, 32, 3), (32, 64, 3), (64, 64, 3), (64, 128, 4)]
@@ -225,6 +225,38 @@ def test_the_decoders_path_of_y_is_linear():
     between = logits([0.3 * y + 0.7 * y[::-1], z])
     expected = 0.3 * logits([y, z]) + 0.7 * logits([y[::-1], z])
     np.testing.assert_allclose(between, expected, atol=1e-4 * np.std(expected))
+
+
+def by_examples(decoder):
+    """Returns `decoder` with the same layers, but for those through which y goes by classes."""
+    swapped = {
+        EveryClass: keras.layers.Identity,
+        Mixture: lambda: keras.layers.Lambda(lambda pair: pair[1]),
+    }
+    return keras.models.clone_model(
+        decoder, clone_function=lambda layer: swapped.get(type(layer), lambda: layer)()
+    )
+
+
+def test_the_path_of_y_by_classes_is_that_by_examples():
+    """Values, and the gradient of y and of every weight."""
+    decoder = networks.mnist_networks(10, 6, dropout=0.0)["decoder"]
+    random = np.random.default_rng(0)
+    for weight in decoder.weights:
+        weight.assign(0.3 * random.random(weight.shape) - 0.1)
+    y = tf.constant(random.dirichlet(np.ones(10), 4), tf.float32)
+    z = tf.constant(random.standard_normal((4, 6)), tf.float32)
+    found = []
+    for network in (decoder, by_examples(decoder)):
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            images = network([y, z], training=False)
+            loss = tf.reduce_sum(tf.sin(images))
+        by_y, *gradients = tape.gradient(loss, [y, *(w.value for w in decoder.trainable_weights)])
+        by_y -= tf.reduce_mean(by_y, axis=-1, keepdims=True)  # along the simplex
+        found.append([images, by_y, *gradients])
+    for value, other in zip(*found, strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
 def test_the_transposed_convolution_of_a_pixel():

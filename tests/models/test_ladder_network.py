@@ -107,10 +107,11 @@ def test_costs_at_the_start(layer):
     model = models.LadderNetwork(
         SHAPE, CLASSES, hidden_units=HIDDEN, denoising_weights=weights, noise=NOISE
     )
-    x = batch()["unlabeled_image"]
-    cost = tf.reduce_mean(model.denoising_cost(x, seeds.fold(0)))
+    x = batch()
+    cost = tf.reduce_mean(steps.terms(model, x)["denoising_cost"])
     clean = numpy_ladder.Standardize("batch")
-    path = numpy_ladder.encode(flat(x), numpy_ladder.weights_of(model.ladder), clean)
+    weights = numpy_ladder.weights_of(model.ladder)
+    path = numpy_ladder.encode(flat(x["unlabeled_image"]), weights, clean)
     expected = path.z[0]
     if layer > 0:
         mean, variance, _ = clean.seen["encoder", layer]

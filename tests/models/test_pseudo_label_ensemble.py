@@ -25,6 +25,7 @@ def make(**settings):
         "denoising_weights": WEIGHTS,
         "noise": NOISE,
         "seed": 3,
+        "confidence_threshold": 0.9,
         "first_epochs": 2,
         "round_epochs": 3,
         **settings,
@@ -168,17 +169,18 @@ def test_the_noisy_path_sees_views():
     assert restored.augmentation.get_config() == augmentation.get_config()
 
 
-def test_the_worst_noise_is_worse_than_any():
+def test_the_worst_noise_is_worse_than_others_in_the_mean():
     model = away_from_start(make(adversarial_weight=2.0, adversarial_radius=0.3, **NO_DECODER))
     found = steps.terms(model, batch())["adversarial_divergence"]
     assert found.shape == (7,)
     x = batch()["image"].reshape(7, -1)
     clean = model.ladder.encode(x).logits
-    for draw in range(5):
+    others = []
+    for draw in range(20):
         noise = np.random.default_rng(draw).normal(size=(3, *x.shape)).astype("float32")
         noise *= 0.3 / np.linalg.norm(noise, axis=-1, keepdims=True)
-        other = losses.divergence(clean, model.ladder.encode(x + noise).logits)
-        assert tf.reduce_mean(other) < tf.reduce_mean(found)
+        others.append(losses.divergence(clean, model.ladder.encode(x + noise).logits))
+    assert 1.2 * np.mean(others) < np.mean(found)
 
 
 def test_without_denoising_there_is_no_decoder():
@@ -340,8 +342,6 @@ def test_the_later_weight_of_information(model, monkeypatch):
         answer(each, monkeypatch, SAYINGS)
         each.relabel(images(len(TRUTH)))
         assert float(each.term_weights["information_cost"]) == pytest.approx(3 * expected)
-    later.prepare_labels(20)
-    assert float(later.term_weights["information_cost"]) == pytest.approx(3 * 0.1)
 
 
 def test_the_schedule():
@@ -349,13 +349,15 @@ def test_the_schedule():
     assert rounds == [2, 5, 8, 11]
 
 
-def test_another_training_set_starts_without_pseudo_classes(model, monkeypatch):
+def test_another_training_set_gets_labels_at_once(model, monkeypatch):
     answer(model, monkeypatch, SAYINGS)
     model.relabel(images(len(TRUTH)))
-    model.prepare_labels(len(TRUTH))
     assert model.class_weights.numpy().any()
+    model.has_new_rows = False  # as the callback leaves it
+    model.prepare_labels(len(TRUTH))
+    assert not model.relabels_now(1)
     model.prepare_labels(20)
-    assert not model.class_weights.numpy().any()
+    assert model.relabels_now(1)
     assert (model.row_labels.labels.numpy() == -1).all()
 
 
@@ -442,3 +444,16 @@ def test_fewer_examples_than_clusters():
     model.compile("sgd")
     with pytest.raises(ValueError, match="`images` must hold 4 examples or more, one for each"):
         model.fit(images(3), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "shape, settings, units, weights",
+    [
+        ((6,), {}, (6, 64, 64, 3), (1.0, 0.1, 0.1, 0.1)),
+        ((6,), {"hidden_units": (5,)}, (6, 5, 3), (1.0, 0.1, 0.1)),
+        ((2, 3), {}, (6, 1200, 1200, 3), (1000.0, 10.0, 0.1, 0.1)),
+    ],
+)
+def test_vectors_get_defaults_of_their_own(shape, settings, units, weights):
+    model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
+    assert (model.ladder.units, model.denoising_weights) == (units, weights)

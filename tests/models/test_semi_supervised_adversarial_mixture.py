@@ -1,5 +1,7 @@
 """The adversarial mixture with labels: both games, the cross-entropy, the names of the classes."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -82,6 +84,15 @@ def test_the_cross_entropy_of_labelled_examples():
     assert unlabelled["generator_loss"] == pytest.approx(
         softplus(IMAGES @ BRIGHTNESS + 0.4).mean() + softplus(-DARK @ BRIGHTNESS - 0.4), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("factorization", ["class_first", "latent_first", "independent"])
+def test_the_cross_entropy_infers_no_latents_that_it_does_not_need(factorization):
+    inferring = make(SemiSupervisedAdversarialMixture, factorization=factorization).inferring
+    expected, _ = inferring.infer(IMAGES)
+    if factorization != "latent_first":
+        inferring = dataclasses.replace(inferring, latent_encoder=None)
+    np.testing.assert_array_equal(inferring.class_logits(IMAGES), expected)
 
 
 def showing_class_encoder():

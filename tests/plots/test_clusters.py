@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tfbind import metrics, plots
+from tfbind import metrics, plots, training
 
 from . import shown
 
@@ -125,3 +125,11 @@ def test_rounds_figure_without_the_truth():
     assert [line.get_label() for line in shares.lines] == ["coverage"]
     with pytest.raises(ValueError, match="`rounds` must hold at least one round"):
         plots.rounds_figure([])
+
+
+def test_num_clusters_figure_marks_the_chosen_one():
+    selection = training.NumClustersSelection((2, 3, 5), (0.4, 0.99, 0.7), (0.1, 0.01, 0.2), 3)
+    (axes,) = plots.num_clusters_figure(selection).axes
+    curve, *_, mark = axes.lines  # between them the ends of the error bars
+    np.testing.assert_allclose(curve.get_xydata(), [[2, 0.4], [3, 0.99], [5, 0.7]])
+    np.testing.assert_allclose(mark.get_xydata(), [[3, 0.99]])

@@ -184,7 +184,7 @@ def test_the_learning_rate_of_the_ladder_falls_to_zero_over_the_last_third():
     np.testing.assert_allclose(rates[4], 0.002 * (1 / 150) / 0.33)
 
 
-def test_kingdra_has_the_settings_of_the_paper():
+def test_kingdra_has_the_settings_of_the_paper_on_mnist():
     preset = presets.get("kingdra-mnist")
     found = settings(preset, "num_members", "hidden_units", "noise", "denoising_weights")
     assert found == (10, (1200, 1200), 0.3, (1000, 10, 0.1, 0.1))
@@ -229,6 +229,24 @@ def test_the_mixture_has_the_settings_of_the_paper(name):
         assert preset.task.num_labels == 1000
         (counts,) = settings(preset, "class_probabilities")
         assert sum(counts) == 73257  # the images of SVHN's training set
+
+
+# facts F.4: clusters, weight of the information, threshold, epochs in all, and the error.
+KINGDRA = {
+    "kingdra-mnist": (10, 0.1, 0.9, 250, 0.015),
+    "kingdra-newsgroups": (20, 0.2, 0.0, 50, 0.561),
+}
+
+
+@pytest.mark.parametrize("name", KINGDRA)
+def test_kingdra_has_the_settings_of_the_paper(name):
+    preset = presets.get(name)
+    names = ("num_clusters", "information_weight", "confidence_threshold", "max_epochs")
+    assert (*settings(preset, *names), preset.paper.score) == KINGDRA[name]
+    names = ("num_members", "hidden_units", "noise", "denoising_weights")
+    assert settings(preset, *names) == (10, (1200, 1200), 0.3, (1000.0, 10.0, 0.1, 0.1))
+    names = ("first_epochs", "round_epochs", "batch_size", "learning_rate")
+    assert settings(preset, *names) == (5, 5, 64, 2e-3)
 
 
 # facts: the networks, the data and the training of the paper's section 4.

@@ -1,4 +1,4 @@
-"""Data sets of images made of objects, with the true group of every pixel; and of digits.
+"""Data sets of images made of objects, with the true group of every pixel; of digits; of posts.
 
 Importing this registers the data sets with TFDS: `tfds.load("tfbind_shapes")`.
 """
@@ -10,6 +10,7 @@ from tfbind.data.corners import TfbindCorners as TfbindCorners
 from tfbind.data.digits import TfbindDigits as TfbindDigits
 from tfbind.data.mnist_shape import TfbindMnistShape as TfbindMnistShape
 from tfbind.data.multi_mnist import TfbindMultiMnist as TfbindMultiMnist
+from tfbind.data.newsgroups import TfbindNewsgroups as TfbindNewsgroups
 from tfbind.data.shapes import TfbindShapes as TfbindShapes
 from tfbind.data.shapes20 import TfbindShapes20 as TfbindShapes20
 from tfbind.data.simple_superposition import PatternsConfig as PatternsConfig
@@ -26,6 +27,7 @@ __all__ = [
     "TfbindDigits",
     "TfbindMnistShape",
     "TfbindMultiMnist",
+    "TfbindNewsgroups",
     "TfbindShapes",
     "TfbindShapes20",
     "TfbindSimpleSuperposition",

@@ -23,6 +23,7 @@ _BUILDERS = {
     "textured_mnist_1": "tfbind_textured_mnist/1_digit",
     "textured_mnist_2": "tfbind_textured_mnist/2_digits",
     "digits": "tfbind_digits",
+    "newsgroups": "tfbind_newsgroups",
     "mnist": "mnist",
     "svhn": "svhn_cropped",
 }
@@ -53,14 +54,16 @@ def load(
         data_dir: folder of TFDS data sets; default `$TFDS_DATA_DIR`, else
             `~/tensorflow_datasets`.
         keys: which features of the set to return, such as ("image", "label"). "digits",
-            "mnist" and "svhn" have no "groups"; only they and the textured MNIST have a "label".
-        dtype: "float32", or "uint8" for the bytes of the images, in a quarter of the memory.
+            "newsgroups", "mnist" and "svhn" have no "groups"; only they and the textured MNIST
+            have a "label".
+        dtype: "float32", or "uint8" for the bytes of the images, in a quarter of the memory;
+            "newsgroups" has none and stays as it is.
 
     Returns:
         A tuple of arrays, one for each of `keys`:
 
         "image": float32 `[n, H, W, 1]`, or `[n, H, W, 3]` of "svhn", in {0, 1}, or in [0, 1] where
-            there are grey levels; 255 times that as uint8.
+            there are grey levels; 255 times that as uint8. Of "newsgroups" float32 `[n, 2000]`.
         "groups": int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
             pixels that are not scored: background, and what two or more objects cover. In the
             textured MNIST the background is group 1.
@@ -68,7 +71,7 @@ def load(
 
     Raises:
         ValueError: if `name`, `split`, `dtype` or one of `keys` is unknown, if the slice is
-            malformed or empty, or if MNIST or SVHN is needed and cannot be had.
+            malformed or empty, or if MNIST, SVHN or the newsgroups are needed and cannot be had.
         TypeError: if `split` is not a string.
 
     Example:
@@ -110,6 +113,8 @@ def _convert(key, values, feature, dtype):
     """Returns `values` in the type and range that models take, or as bytes."""
     if key != "image":
         return values.astype(np.int32)
+    if values.dtype == np.float32:
+        return values
     has_levels = isinstance(feature, tfds.features.Image)  # the others are zeros and ones
     if dtype == "uint8":
         return values if has_levels else 255 * values

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
+from tfbind._rows import taker
 from tfbind._validation import check_array, check_integer
 
 
@@ -108,7 +109,8 @@ def shuffled_epochs(
 
     Args:
         images: Array `[n, ...]`. Bytes (uint8) are grey levels and are given out divided by 255;
-            other dtypes are given out as they are, in float32.
+            other dtypes are given out as they are, in float32. Or a sparse matrix `[n, D]`, whose
+            rows are given out dense.
         batch_size: Integer >= 1; n if there are no more.
         seed: Integer in [0, 2**31).
         initial_epoch: Integer, the epoch to start from.
@@ -126,16 +128,17 @@ def shuffled_epochs(
     >>> steps, float(tf.reduce_sum(next(iter(dataset))))
     (2, 4.0)
     """
-    batch_size = min(check_integer("batch_size", batch_size, 1), len(images))
-    steps = len(images) // batch_size
-    held = tf.constant(images)
+    size = images.shape[0]  # which sparse ones have, but no length
+    batch_size = min(check_integer("batch_size", batch_size, 1), size)
+    steps = size // batch_size
+    take = taker(images)
 
     def batch(rows):
         index = rows[:, 0]  # [B]
-        image = _given_out("image", tf.gather(held, index))
+        image = _given_out("image", take(index))
         return {"image": image, "index": index} if with_index else image
 
-    rows = _shuffled_rows([len(images)], batch_size, steps, seed, initial_epoch)
+    rows = _shuffled_rows([size], batch_size, steps, seed, initial_epoch)
     return rows.map(batch).prefetch(4), steps
 
 
@@ -158,7 +161,8 @@ def semi_supervised_epochs(
 
     Args:
         images: Array `[n, ...]`, the labelled images. Bytes (uint8) are grey levels and are given
-            out divided by 255; other dtypes are given out as they are, in float32.
+            out divided by 255; other dtypes are given out as they are, in float32. Or a sparse
+            matrix `[n, D]`, whose rows are given out dense.
         labels: Integer array `[n, ...]`.
         unlabeled_images: Array `[m, ...]`, as `images`.
         batch_size: Integer >= 1, examples of each kind a step; m if there are no more.
@@ -180,19 +184,19 @@ def semi_supervised_epochs(
     >>> steps, next(iter(dataset))["label"].shape
     (2, TensorShape([5]))
     """
-    batch_size = min(check_integer("batch_size", batch_size, 1), len(unlabeled_images))
-    steps = len(unlabeled_images) // batch_size
+    batch_size = min(check_integer("batch_size", batch_size, 1), unlabeled_images.shape[0])
+    steps = unlabeled_images.shape[0] // batch_size
     streams = [{"image": images, "label": labels}, {"unlabeled_image": unlabeled_images}]
     if unfeatured_labels is not None:
         streams.append({"unfeatured_label": unfeatured_labels})
-    sizes = [len(next(iter(stream.values()))) for stream in streams]
-    held = [{name: tf.constant(array) for name, array in stream.items()} for stream in streams]
+    sizes = [next(iter(stream.values())).shape[0] for stream in streams]
+    takers = [{name: taker(array) for name, array in stream.items()} for stream in streams]
 
     def batch(rows):
         return {
-            name: _given_out(name, tf.gather(array, rows[:, i]))
-            for i, stream in enumerate(held)
-            for name, array in stream.items()
+            name: _given_out(name, take(rows[:, i]))
+            for i, stream in enumerate(takers)
+            for name, take in stream.items()
         }
 
     rows = _shuffled_rows(sizes, batch_size, steps, seed, initial_epoch)

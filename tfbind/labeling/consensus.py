@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfbind import metrics
 from tfbind._validation import check_integer
+from tfbind.metrics._class_table import best_matching
 
 _Groupings = dict[int, list[np.ndarray]]
 
@@ -163,7 +163,7 @@ def name_buckets(buckets: ArrayLike, clusters: ArrayLike, num_clusters: int) -> 
     inside = buckets >= 0
     table = np.zeros((num_clusters, num_clusters), "int64")
     np.add.at(table, (buckets[inside], clusters[inside]), 1)
-    names = metrics.best_matching(table)[1]
+    names = best_matching(table)[1]
     return np.where(inside, names[buckets], -1).astype("int32")
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tfbind._validation import check_integer, check_number, check_shape
 
-_CHUNK = 4096  # rows that are worked on at a time, so that no second [N, K] is made
+_CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
+_TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
 
@@ -16,8 +17,8 @@ class Assignment(NamedTuple):
     """What `balanced_labels` finds.
 
     Attributes:
-        labels: int32 `[N]`, the cluster of each example; each cluster has its share of them, up to
-            one example.
+        labels: int32 `[N]`, the most probable cluster of each example in the plan; the clusters
+            have about their shares of them, the nearer the surer the plan is.
         log_scales: float32 `[K]`, u, such that the plan gives example n to cluster k with
             probability softmax_k(strength * logits[n, k] + u[k]).
         cluster_error: float32 scalar, how far the shares of the clusters in the plan are from the
@@ -27,7 +28,7 @@ class Assignment(NamedTuple):
         num_iterations: int32 scalar.
     """
 
-    labels: np.ndarray
+    labels: tf.Tensor
     log_scales: tf.Tensor
     cluster_error: tf.Tensor
     example_error: tf.Tensor
@@ -41,15 +42,15 @@ def balanced_labels(
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 1000,
-    chunk_size: int = _CHUNK,
+    chunk_size: int | None = None,
 ) -> Assignment:
-    """Gives each example a cluster that it fits, such that each cluster gets its share.
+    """Gives each example a cluster that it fits, such that each cluster gets about its share.
 
     Of all plans Q of which every example has 1 / N and every cluster its share, the one that is
     found has the least -sum Q log p - H(Q) / strength. The iterations run in the log domain, in
     float32, over chunks of rows; beside the logits they need memory for K numbers and one chunk.
-    Every example then gets its most probable cluster in the plan, where there is room: those that
-    the plan is surest of come first, and the others have the next best.
+    Every example then gets its most probable cluster in the plan, which has the shares exactly. Of
+    logits that say little, and unequal shares, that is the largest cluster for all.
 
     Args:
         logits: float32 `[N, K]`, of p(cluster | example), up to a constant an example.
@@ -58,7 +59,7 @@ def balanced_labels(
         marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
         tolerance: Float > 0, the errors at which the iterations stop.
         max_iterations: Integer >= 1, after which they stop at any rate. Look at the errors.
-        chunk_size: Integer >= 1, rows worked on at a time.
+        chunk_size: Integer >= 1, rows worked on at a time; None for about a million numbers.
 
     Returns:
         An `Assignment`.
@@ -77,30 +78,82 @@ def balanced_labels(
         Cuturi. Sinkhorn Distances. NeurIPS, 2013. https://arxiv.org/abs/1306.0895.
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371, section 3.1. Theirs runs in
-        float64, outside the log domain, and without a cap, and rounds without regard to the
-        shares, which gives all examples to the largest cluster while the logits say little.
+        float64, outside the log domain, and without a cap.
     """
     strength = check_number("strength", strength, 0, open_low=True)
     tolerance = check_number("tolerance", tolerance, 0, open_low=True)
     max_iterations = check_integer("max_iterations", max_iterations, 1)
-    chunk_size = check_integer("chunk_size", chunk_size, 1)
+    if chunk_size is not None:
+        check_integer("chunk_size", chunk_size, 1)
     logits = tf.cast(logits, tf.float32)
     check_shape("logits", tuple(logits.shape), (None, None))
-    num_rows, num_clusters = logits.shape
-    check_enough_rows("logits", num_rows, num_clusters)
-    log_marginal = tf.math.log(tf.constant(check_marginal(marginal, num_clusters), tf.float32))
-    log_scales, *errors = _solve(
+    check_enough_rows("logits", *logits.shape)
+    shares = tf.constant(check_marginal(marginal, logits.shape[1]), tf.float32)
+    found = _compiled(
         logits,
-        log_marginal,
+        shares,
         tf.constant(strength),
-        tf.constant(tolerance),
-        tf.constant(max_iterations),
-        min(chunk_size, num_rows),
+        tolerance=tf.constant(tolerance),
+        max_iterations=tf.constant(max_iterations),
+        chunk_size=chunk_size,
     )
-    if not np.isfinite(errors[0]):
+    if not np.isfinite(found.cluster_error + found.example_error):
         raise ValueError("`logits` must be finite. Received: NaN or infinity among their values.")
-    room = share_counts(marginal, num_clusters, num_rows)
-    return Assignment(_rounded(logits, log_scales, strength, room), log_scales, *errors)
+    return found
+
+
+def solve(
+    logits: tf.Tensor,
+    shares: tf.Tensor,
+    strength: float,
+    *,
+    tolerance: float = 1e-3,
+    max_iterations: int = 1000,
+    chunk_size: int | None = None,
+) -> Assignment:
+    """As `balanced_labels`, of checked tensors: no more than TensorFlow, which XLA compiles.
+
+    Args:
+        logits: float32 `[N, K]`, N known.
+        shares: float32 `[K]`.
+        strength: Float.
+        tolerance: Float.
+        max_iterations: Integer.
+        chunk_size: Integer or None.
+
+    Returns:
+        An `Assignment`, whose errors are not finite if the logits are not.
+    """
+    log_shares = tf.math.log(shares)
+
+    def going(step, u, next_u, cluster_error, example_error):
+        error = tf.maximum(cluster_error, example_error)
+        return (step == 0) | ((step < max_iterations) & (error > tolerance))
+
+    def iterate(step, u, next_u, cluster_error, example_error):
+        found, example_error = _shares(logits, strength, next_u, chunk_size)
+        error = tf.reduce_sum(tf.abs(tf.exp(found) - shares))
+        return step + 1, next_u, next_u + log_shares - found, error, example_error
+
+    start = (tf.constant(0), *[tf.zeros_like(shares)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
+    steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
+    scores = strength * (logits - _highest(logits)) + u
+    labels = tf.argmax(scores, axis=-1, output_type=tf.int32)
+    return Assignment(labels, u, cluster_error, example_error, steps)
+
+
+_compiled = tf.function(solve, jit_compile=True, autograph=False)
+
+
+def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int | None = None) -> tf.Tensor:
+    """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
+
+    Args:
+        logits: float32 `[N, K]`, N known.
+        strength: Float.
+        chunk_size: Integer or None.
+    """
+    return tf.exp(_shares(logits, strength, tf.zeros(logits.shape[1]), chunk_size)[0])
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:
@@ -109,11 +162,11 @@ def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: 
     return np.diff(np.rint(ends).astype(int), prepend=0)
 
 
-def check_marginal(marginal: Sequence[float] | None, num_clusters: int) -> np.ndarray:
+def check_marginal(marginal: Sequence[float] | str | None, num_clusters: int) -> np.ndarray:
     """Returns float64 `[K]`, equal shares for None; raises unless K positive numbers sum to 1."""
     if marginal is None:
         return np.full(num_clusters, 1.0 / num_clusters)
-    shares = np.asarray(marginal, "float64")
+    shares = np.asarray(() if isinstance(marginal, str) else marginal, "float64")
     fits = shares.shape == (num_clusters,) and bool((shares > 0).all())
     if not fits or abs(shares.sum() - 1.0) > _SUM_ERROR:
         raise ValueError(
@@ -132,72 +185,24 @@ def check_enough_rows(name: str, num_rows: int, num_clusters: int) -> None:
         )
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _solve(logits, log_marginal, strength, tolerance, max_iterations, chunk):
-    marginal = tf.exp(log_marginal)
-
-    def going(step, u, next_u, cluster_error, example_error):
-        error = tf.maximum(cluster_error, example_error)
-        return (step == 0) | ((step < max_iterations) & (error > tolerance))
-
-    def iterate(step, u, next_u, cluster_error, example_error):
-        log_shares, example_error = _shares(logits, strength, next_u, chunk)
-        error = tf.reduce_sum(tf.abs(tf.exp(log_shares) - marginal))
-        return step + 1, next_u, next_u + log_marginal - log_shares, error, example_error
-
-    start = (tf.constant(0), *[tf.zeros_like(marginal)] * 2, *[tf.constant(np.inf, tf.float32)] * 2)
-    steps, u, _, cluster_error, example_error = tf.while_loop(going, iterate, start)
-    return u, cluster_error, example_error, steps
-
-
-def _rounded(logits, log_scales, strength, room):
-    """Returns a cluster an example, int32 `[N]`; `room` says how many examples each one takes."""
-    labels = np.full(len(logits), -1, "int32")
-    while room.any():  # every round fills a cluster at least, or is the last
-        shut = tf.constant(np.where(room > 0, 0.0, -np.inf), tf.float32)
-        best, sure = (x.numpy() for x in _best(logits, log_scales, tf.constant(strength), shut))
-        rows = np.flatnonzero(labels < 0)
-        rows = rows[np.lexsort((-sure[rows], best[rows]))]  # by cluster, the surest first
-        places = np.arange(len(rows)) - np.searchsorted(best[rows], best[rows])
-        rows = rows[places < room[best[rows]]]
-        labels[rows] = best[rows]
-        room = room - np.bincount(best[rows], minlength=len(room))
-    return labels
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _best(logits, log_scales, strength, shut):
-    """Returns each example's best cluster of those that are not shut, and its log-probability."""
-    scores = strength * (logits - _highest(logits)) + log_scales
-    highest = tf.reduce_max(scores + shut, axis=-1)
-    best = tf.argmax(scores + shut, axis=-1, output_type=tf.int32)
-    return best, highest - tf.reduce_logsumexp(scores, axis=-1)
-
-
-def _shares(logits, strength, u, chunk):
+def _shares(logits, strength, u, chunk_size):
     """Returns the log of the clusters' shares `[K]` in the plan of `u`, and the examples' error."""
-    num_rows = logits.shape[0]
+    num_rows, num_clusters = logits.shape
+    chunk = min(chunk_size or max(1, _CHUNK // num_clusters), num_rows)
 
-    def add(index, log_sums, error):
+    def add(index, sums, error):
         start = tf.minimum(index * chunk, num_rows - chunk)  # the last chunk reaches back
-        fresh = start + tf.range(chunk) >= index * chunk
+        fresh = tf.cast(start + tf.range(chunk) >= index * chunk, tf.float32)
         rows = tf.slice(logits, [start, 0], [chunk, -1])
-        log_plan = tf.nn.log_softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
-        missing = tf.abs(tf.reduce_sum(tf.exp(log_plan), axis=-1) - 1.0)
-        error += tf.reduce_sum(tf.where(fresh, missing, 0.0))
-        log_plan = tf.where(fresh[:, None], log_plan, -np.inf)
-        sums = tf.reduce_logsumexp(tf.stack([log_sums, _log_sums(log_plan)]), axis=0)
-        return index + 1, sums, error
+        plan = fresh[:, None] * tf.nn.softmax(strength * (rows - _highest(rows)) + u)  # [chunk, K]
+        missing = tf.abs(tf.reduce_sum(plan, axis=-1) - fresh)
+        return index + 1, sums + tf.reduce_sum(plan, axis=0), error + tf.reduce_sum(missing)
 
+    start = (tf.constant(0), tf.zeros([num_clusters]), tf.constant(0.0))
     num_chunks = -(-num_rows // chunk)
-    start = (tf.constant(0), tf.fill([logits.shape[1]], tf.constant(-np.inf)), tf.constant(0.0))
-    _, log_sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
-    return log_sums - np.log(num_rows).astype("float32"), error / num_rows
+    _, sums, error = tf.while_loop(lambda index, *_: index < num_chunks, add, start)
+    return tf.math.log(tf.maximum(sums / num_rows, _TINY)), error / num_rows
 
 
 def _highest(rows):
     return tf.reduce_max(rows, axis=-1, keepdims=True)
-
-
-def _log_sums(log_plan):
-    return tf.reduce_logsumexp(log_plan, axis=0)

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind._validation import check_choice, check_number
-from tfbind.layers.ladder import Ladder, linear
+from tfbind.layers._ladder_parts import linear
+from tfbind.layers.ladder import Ladder
 from tfbind.layers.standardization import Standardization
 
 _SOFT_CLIP = 1e-4  # keeps probabilities away from 0 and 1 inside logarithms

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfbind._rows import check_sparse, dense, is_sparse, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
@@ -78,15 +79,16 @@ def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
 def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
     """Returns a dict of arrays in float32 and int32; raises ValueError if one is not as declared.
 
-    Tensors without values, as in a graph, pass as they are.
+    What is sparse stays so, in rows of SciPy's. Tensors without values, as in a graph, pass as they
+    are.
     """
     check_keys(batch, fields)
     checked = {key: check_values(value, fields[key]) for key, value in batch.items()}
     for key, value in checked.items():
-        if fields[key].paired and len(value) != len(checked["image"]):
+        if fields[key].paired and value.shape[0] != checked["image"].shape[0]:
             raise ValueError(
                 f"`{fields[key].title}` must hold one row for each of `image`. "
-                f"Received: {len(value)} for {len(checked['image'])} images."
+                f"Received: {value.shape[0]} for {checked['image'].shape[0]} images."
             )
     return checked
 
@@ -99,7 +101,8 @@ def check_values(value: Any, field: Field) -> Any:
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
-        return check_array(field.title, value, field.shape or (), field.low, field.high)
+        check = check_sparse if is_sparse(value) else check_array
+        return check(field.title, value, field.shape or (), field.low, field.high)
     value = np.asarray(value)
     _check_integers(field, value.dtype)
     value = value.reshape(value.shape[:1]) if _is_column(value.shape, field) else value
@@ -202,7 +205,8 @@ def _check_spec(field: Field, spec: tf.TensorSpec) -> None:
 
 
 def _check_tensor(field: Field, value: tf.Tensor, fewest: int) -> tf.Tensor:
-    """Returns a tensor of a pipeline; drawing it fails with a sentence if it is out of range."""
+    """Returns a dense tensor of a pipeline; drawing it fails with a sentence if out of range."""
+    value = dense(value)
     if _is_column(tuple(value.shape), field):
         value = tf.reshape(value, [-1])
     if field.integer:
@@ -279,7 +283,7 @@ def checked(
                 "Received: both a dataset and arrays."
             )
         return checked_dataset(x, fields, target, fewest)
-    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or _is_array(x):
+    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_sparse(x) or _is_array(x):
         return check_arrays(as_dict(x, y, sample_weight, target=target), fields)
     if x is None:
         raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
@@ -296,6 +300,34 @@ def _is_array(x: Any) -> bool:
 def holds_arrays(data: Any) -> bool:
     """Whether `data` is a dict of arrays."""
     return isinstance(data, dict)
+
+
+def holds_sparse(data: Any) -> bool:
+    """Whether `data` is a dict of arrays some of which are sparse."""
+    return holds_arrays(data) and any(map(is_sparse, data.values()))
+
+
+def dense_batch(data: Any) -> Any:
+    """Returns one batch with nothing sparse in it."""
+    if isinstance(data, Mapping):
+        return {key: dense(value) for key, value in data.items()}
+    return dense(data)
+
+
+def batches(data: Mapping, batch_size: int, shuffle: bool = False) -> tf.data.Dataset:
+    """Returns checked arrays in dense batches, in the order in which Keras goes through arrays."""
+    size = data["image"].shape[0]
+    takers = {key: taker(value) for key, value in data.items()}
+
+    def order(_: tf.Tensor) -> tf.Tensor:
+        rows = tf.range(size, dtype=tf.int64)
+        return tf.random.shuffle(rows) if shuffle else rows
+
+    rows = tf.data.Dataset.range(1).map(order).flat_map(tf.data.Dataset.from_tensor_slices)
+    rows = rows.batch(batch_size, drop_remainder=size % batch_size == 0)  # a known shape if all fit
+    dataset = rows.map(lambda some: {key: take(some) for key, take in takers.items()})
+    steps = -(-size // batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
 
 
 def keys_of(data: Any) -> Mapping | None:

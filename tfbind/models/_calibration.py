@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfbind import seeds
+from tfbind._rows import dense
 from tfbind.models import _batch
 from tfbind.models._base import BaseModel
 
@@ -64,10 +65,10 @@ class CalibratedModel(BaseModel):
             fields = {**self.fields(training=False), **self.fields(training=True)}
             x = _batch.check_arrays(_batch.as_dict(x), fields)
             x = {"image": x.get(self.calibrated_on, x["image"])}
-            x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
+            x = _batch.batches(x, batch_size)
         for batch in x.take(self.most_batches or -1):
             batch = _batch.as_dict(keras.utils.unpack_x_y_sample_weight(batch)[0])
-            yield batch.get(self.calibrated_on, batch["image"])
+            yield dense(batch.get(self.calibrated_on, batch["image"]))
 
     def own_callbacks(self, data: Any) -> list[keras.callbacks.Callback]:
         return [*super().own_callbacks(data), *[Calibration(data)] * self.needs_calibration]

@@ -12,13 +12,16 @@ from tfbind._validation import check_integer
 from tfbind.models import _batch
 from tfbind.models._batch import Field
 
+_BATCH = 32  # Keras' own where there is no `batch_size`
+
 
 class CheckedModel(keras.Model):
     """A Keras model of examples of one `event_shape`, which checks what it is given.
 
     `fit`, `evaluate` and `predict` take what Keras' own do: arrays, flat dicts of arrays, datasets
-    of either. What they cannot use they refuse, in one sentence; a step sees a dict. Subclasses
-    declare
+    of either; of vectors also sparse matrices, of SciPy or TensorFlow, of which no more than a
+    batch is ever made dense. What they cannot use they refuse, in one sentence; a step sees a dict.
+    Subclasses declare
 
     - `fields`: what a batch may hold, if there is more than images;
     - `learns_from`: what `fit` takes `y` for, None if for nothing;
@@ -87,13 +90,17 @@ class CheckedModel(keras.Model):
         data = self._checked(x, y, sample_weight, training=True)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = (self._checked(*parts, training=False),)
+            checked = self._checked(*parts, training=False)
+            validation_data = (_evaluated(checked, validation_batch_size or batch_size),)
         feed, steps = self._feed(data, batch_size, initial_epoch)
-        if steps is not None:
+        if _batch.holds_sparse(feed):
+            feed = _batch.batches(feed, batch_size or _BATCH, shuffle)
+        if _batch.holds_arrays(data) and not _batch.holds_arrays(feed):
             if validation_split:
                 raise ValueError(
-                    "`validation_split` must be 0 where there are several streams of examples. "
-                    f"Received: validation_split={validation_split}; give validation_data."
+                    "`validation_split` must be 0 where there are several streams of examples, or "
+                    f"sparse ones. Received: validation_split={validation_split}; give "
+                    "validation_data."
                 )
             batch_size = None
         with _batch.one_sentence():
@@ -128,6 +135,7 @@ class CheckedModel(keras.Model):
         """Scores as `keras.Model.evaluate` does; see the class for what `x` and `y` may be."""
         if not kwargs:  # else `fit` asks, with what it has checked
             x, y, sample_weight = self._checked(x, y, sample_weight, training=False), None, None
+            x = _evaluated(x, batch_size)
         with _batch.one_sentence():
             return super().evaluate(
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **kwargs
@@ -144,11 +152,11 @@ class CheckedModel(keras.Model):
         """Returns what `call` does, as arrays, for any number of examples."""
         x = self._checked(x, training=False)
         if _batch.holds_arrays(x):
-            rows, batch_size = len(x["image"]), batch_size or 32
+            rows, batch_size = x["image"].shape[0], batch_size or _BATCH
             if rows <= batch_size and not callbacks and not steps:
                 # A pipeline of its own would take longer than the model
-                return self._predict_one(x, verbose)
-            x = tf.data.Dataset.from_tensor_slices(x).batch(batch_size)
+                return self._predict_one(_batch.dense_batch(x), verbose)
+            x = _batch.batches(x, batch_size)
             batch_size = None
         with _batch.one_sentence():
             return super().predict(x, batch_size, verbose, steps, callbacks)
@@ -174,18 +182,18 @@ class CheckedModel(keras.Model):
                 f"`class_weight` must be None. Received: class_weight={class_weight!r}."
             )
         data = self._checked(x, y, sample_weight, training=True)
-        return super().train_on_batch(data, return_dict=return_dict)
+        return super().train_on_batch(_batch.dense_batch(data), return_dict=return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Runs one step of `evaluate` on one batch; see Keras."""
         data = self._checked(x, y, sample_weight, training=False)
-        return super().test_on_batch(data, return_dict=return_dict)
+        return super().test_on_batch(_batch.dense_batch(data), return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """Returns what `call` does, as arrays, for one batch."""
-        return super().predict_on_batch(self._checked(x, training=False))
+        return super().predict_on_batch(_batch.dense_batch(self._checked(x, training=False)))
 
     # Checks.
 
@@ -207,7 +215,7 @@ class CheckedModel(keras.Model):
             return data, None
         from tfbind.data import pipelines  # loads TFDS, which a served model does without
 
-        batch_size = check_integer("batch_size", batch_size or 32, self.fewest_rows)
+        batch_size = check_integer("batch_size", batch_size or _BATCH, self.fewest_rows)
         return pipelines.semi_supervised_epochs(
             data["image"],
             data["label"],
@@ -245,3 +253,8 @@ class CheckedModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "event_shape": self.event_shape}
+
+
+def _evaluated(data: Any, batch_size: int | None) -> Any:
+    """Returns checked data as Keras can go through them: sparse ones as a pipeline."""
+    return _batch.batches(data, batch_size or _BATCH) if _batch.holds_sparse(data) else data

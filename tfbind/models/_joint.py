@@ -67,6 +67,12 @@ class InferringSide:
             latent, _ = self._latent([images, logits, *shown] if dependent else images, noise)
         return logits, latent
 
+    def class_logits(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns the mean of h_y, `[B, K]`; z is inferred only where y depends on it."""
+        if self.factorization == "latent_first":
+            return self.infer(images)[0]
+        return self._logits(images, None)[0]
+
     def sample(self, images: tf.Tensor, seed: tf.Tensor) -> Triple:
         """Draws y and z of examples, with a stateless seed."""
         class_seed, latent_seed = seeds.split(seed, 2)

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfbind import metrics
 from tfbind.labeling.consensus import agreement_buckets, balancing_weights, name_buckets
+from tfbind.metrics._class_table import best_matching
 
 # A member has merged two clusters if it lacks this share of the entropy that is lost where one of
 # equal clusters takes in another and leaves none: MNIST's merged pairs, part of which are given to
@@ -147,7 +148,7 @@ def _agreement(clusters: np.ndarray, num_clusters: int) -> np.ndarray:
         # Every cluster of the last member's becomes one of this member's
         table = np.zeros((num_clusters, num_clusters), int)
         np.add.at(table, (each, clusters[:, -1]), 1)
-        votes[rows, metrics.best_matching(table)[1][each]] += 1
+        votes[rows, best_matching(table)[1][each]] += 1
     return np.bincount(votes.max(axis=1), minlength=num_members + 1)[1:] / num_rows
 
 

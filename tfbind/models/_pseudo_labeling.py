@@ -21,6 +21,7 @@ from tfbind.models._pseudo_classes import (
     unmerged_members,
 )
 from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._renumbering import renumbered
 
 _BATCH = 500  # of examples, when they are labelled
 
@@ -94,6 +95,23 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         self.shares.assign(tf.one_hot(speaker, self.num_members))
         self.class_weights.assign(tf.zeros_like(self.class_weights))
 
+    @property
+    def has_labeled(self) -> bool:
+        return bool(np.any(self.class_weights))
+
+    def clusterings(self, images: np.ndarray) -> np.ndarray:
+        """The one that the members have in common, or each member's own."""
+        if self.mapping == "common":
+            return super().clusterings(images)
+        p = self.predict(images, batch_size=_BATCH, verbose=0)["member_probabilities"]
+        return p.argmax(axis=-1).T
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        self._reorder(self.class_weights, orders)
+        if self.row_labels.num_rows is not None:
+            *labels, best = self.row_labels.labels.numpy()
+            self.row_labels.assign([*renumbered(np.stack(labels), orders), best])
+
     def relabels_before(self, epoch: int) -> bool:
         later = epoch - self.first_epochs
         return later >= 0 and later % self.round_epochs == 0
@@ -109,7 +127,6 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         if are_new:
             self.row_labels.assign(np.full(self.row_labels.shape, -1))
             self.rounds = []
-            self.forget_pseudo_classes()
 
     def relabel(self, images: np.ndarray) -> None:
         """Gives the examples that the members agree on pseudo-labels.

@@ -23,6 +23,33 @@ class PixelConv2DTranspose(keras.layers.Conv2DTranspose):
 
 
 @keras.saving.register_keras_serializable("tfbind")
+class EveryClass(keras.layers.Layer):
+    """The one-hot labels of all K classes, `[K, K]`, whatever labels `[B, K]` go in."""
+
+    def call(self, labels: tf.Tensor) -> tf.Tensor:
+        return tf.eye(labels.shape[-1], dtype=labels.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[-1], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable("tfbind")
+class Mixture(keras.layers.Layer):
+    """Mixes what there is of every class, `[K, ...]`, by labels `[B, K]`.
+
+    An affine map of labels that sum to 1 is the mixture of what it makes of one-hot ones.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        labels, of_classes = inputs
+        return tf.tensordot(labels, of_classes, 1)
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple[int | None, ...]:
+        labels, of_classes = input_shape
+        return (labels[0], *of_classes[1:])
+
+
+@keras.saving.register_keras_serializable("tfbind")
 class Dropout(Corruption):
     """Sets elements to zero at random and scales up the others, from half the random bits.
 

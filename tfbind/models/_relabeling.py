@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbind._validation import check_integer
 from tfbind.layers import RowLabels
 from tfbind.models import _batch
 from tfbind.models._base import BaseModel
@@ -36,6 +37,7 @@ class RelabelingModel(BaseModel):
     ) -> None:
         super().__init__(event_shape, **kwargs)
         self.row_labels = RowLabels(num_rows, num_heads=num_heads)
+        self.has_new_rows = False
 
     def relabel(self, images: np.ndarray) -> None:
         """Gives every row of the training set, float32 `[N, *event_shape]`, its labels."""
@@ -48,9 +50,22 @@ class RelabelingModel(BaseModel):
         """Whether labels are solved anew before an epoch, which count from 0."""
         return True
 
+    @property
+    def has_labeled(self) -> bool:
+        """Whether it has given labels to any rows, so that its clusters have numbers to keep."""
+        return False
+
+    def relabels_now(self, epoch: int) -> bool:
+        """Whether an epoch begins a training of a model that is trained already, or on other rows.
+
+        Then labels come from what the model knows: others would scramble its numbers.
+        """
+        return self.has_labeled and (epoch == 0 or self.has_new_rows)
+
     def prepare_labels(self, num_rows: int) -> None:
         """Makes room for labels, unless there is room for as many rows already."""
         if num_rows != self.row_labels.num_rows:
+            self.has_new_rows = True
             self.row_labels.resize(num_rows)
             if self.compiled:
                 self.make_train_function(force=True)  # the old one looks up what is gone
@@ -69,7 +84,7 @@ class RelabelingModel(BaseModel):
         if isinstance(data, tf.data.Dataset):
             _batch.require_keys(data.element_spec, ("index",))
         else:
-            num_rows = len(data["image"])
+            num_rows = data["image"].shape[0]
             data = {**data, "index": np.arange(num_rows, dtype="int32")}
             self.prepare_labels(num_rows)  # before any callback that loads weights
         return super()._feed(data, batch_size, initial_epoch)
@@ -82,16 +97,37 @@ class RelabelingModel(BaseModel):
         if other.row_labels.num_rows is not None:
             self.prepare_labels(other.row_labels.num_rows)
         super().restore_from(other)
+        self.has_new_rows = False
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_rows": self.row_labels.num_rows}
+
+
+def spaced_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[int] | None:
+    """Returns the epochs before which labels are solved, None for all.
+
+    Differs from the authors' code, which solves them within epochs too: steps that would fall
+    within one epoch are one, before it.
+    """
+    if num_steps is None and num_epochs is None:
+        return None
+    if num_steps is None or num_epochs is None:
+        raise ValueError(
+            "`num_label_steps` and `num_label_epochs` must be given together. Received: "
+            f"num_label_steps={num_steps}, num_label_epochs={num_epochs}."
+        )
+    num_steps = check_integer("num_label_steps", num_steps, 1)
+    num_epochs = check_integer("num_label_epochs", num_epochs, 1)
+    times = np.linspace(0.0, 1.0, num_steps) ** 2
+    return frozenset((num_epochs * times).astype(int).tolist())
 
 
 class Relabeling(keras.callbacks.Callback):
     """Asks a `RelabelingModel` for new labels before the epochs of its schedule.
 
     Args:
-        images: float32 `[N, *event_shape]`, the training set in the order of its row numbers.
+        images: float32 `[N, *event_shape]`, the training set in the order of its row numbers;
+            sparse or not.
         labels: Integer `[N]`, the true ones, for a model that notes how right its own are; or None.
         schedule: Function from the epoch, from 0 on, to whether labels are solved before it; None
             for the model's own.
@@ -108,10 +144,12 @@ class Relabeling(keras.callbacks.Callback):
         self.schedule = schedule
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.model.prepare_labels(len(self.images))
+        self.model.prepare_labels(self.images.shape[0])
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if (self.schedule or self.model.relabels_before)(epoch):
+        is_due = (self.schedule or self.model.relabels_before)(epoch)
+        if is_due or self.model.relabels_now(epoch):
             self.model.relabel(self.images)
             if self.labels is not None:
                 self.model.score_labels(self.labels)
+        self.model.has_new_rows = False

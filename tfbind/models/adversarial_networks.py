@@ -20,7 +20,8 @@ import keras
 
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.layers.mlp import mlp
-from tfbind.models._quick_layers import Dropout, PixelConv2DTranspose
+from tfbind.models._patch_convolutions import PatchConv2D, PatchConv2DTranspose
+from tfbind.models._quick_layers import Dropout, EveryClass, Mixture, PixelConv2DTranspose
 
 FACTORIZATIONS = ("class_first", "latent_first", "independent")
 
@@ -299,7 +300,8 @@ def _prior(num_clusters, latent_dim, units, dropout):
 def _decoder(design, num_clusters, latent_dim, dropout):
     """From y and z to an image, through the convolutions of `_path` the other way round.
 
-    The path of y is linear, and every layer of it is added to that of z.
+    The path of y is linear, and every layer of it is added to that of z. Where nothing is dropped
+    at random it is the mixture, by y, of what the K components give, which are few.
     """
     label = keras.layers.Input((num_clusters,), name="label")
     latent = keras.layers.Input((latent_dim,), name="latent")
@@ -307,14 +309,18 @@ def _decoder(design, num_clusters, latent_dim, dropout):
     channels = (*channels, design.event_shape[-1])
     hidden, linear = (
         keras.layers.Reshape((1, 1, channels[0]))(_dense(channels[0])(tensor))
-        for tensor in (latent, label)
+        for tensor in (latent, label if dropout else EveryClass()(label))
     )
+
+    def with_linear():
+        return keras.layers.Add()([hidden, linear if dropout else Mixture()([label, linear])])
+
     for index, convolution in enumerate(zip(channels[1:], widths, strides, strict=True)):
         rate = dropout if index < len(widths) - 1 else 0.0  # which would blacken pixels
-        hidden = _normalized(keras.layers.Add()([hidden, linear]))
+        hidden = _normalized(with_linear())
         hidden = _transposed(hidden, convolution, rate)
         linear = _transposed(linear, convolution, rate)
-    image = keras.layers.Activation("sigmoid")(keras.layers.Add()([hidden, linear]))
+    image = keras.layers.Activation("sigmoid")(with_linear())
     return keras.Model([label, latent], image, name="decoder")
 
 
@@ -344,16 +350,23 @@ def _discriminator(design, num_clusters, latent_dim, dropout, initializer):
 
 
 def _convolution(tensor, convolution, dropout, initializer=None):
-    channels, width, _ = convolution
+    channels, width, stride = convolution
     if tensor.shape[1] == width:  # the last one, which is a matrix product
         tensor = _dense(channels, initializer)(keras.layers.Flatten()(tensor))
     else:
-        tensor = keras.layers.Conv2D(*convolution, kernel_initializer=_kernels(initializer))(tensor)
+        quick = tensor.shape[-1] == 1 and width % stride == 0
+        kind = PatchConv2D if quick else keras.layers.Conv2D
+        tensor = kind(*convolution, kernel_initializer=_kernels(initializer))(tensor)
     return _dropped(tensor, dropout)
 
 
 def _transposed(tensor, convolution, dropout):
-    kind = PixelConv2DTranspose if tensor.shape[1] == 1 else keras.layers.Conv2DTranspose
+    channels, width, stride = convolution
+    kind = keras.layers.Conv2DTranspose
+    if tensor.shape[1] == 1:
+        kind = PixelConv2DTranspose
+    elif channels == 1 and width % stride == 0:
+        kind = PatchConv2DTranspose
     return _dropped(kind(*convolution, kernel_initializer=_kernels())(tensor), dropout)
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tfbind import losses, seeds
 from tfbind._validation import check_integer
 from tfbind.layers import Ladder
-from tfbind.models._base import means
+from tfbind.layers._ladder_parts import Path
+from tfbind.models._base import cluster_information, means
 from tfbind.models._batch import Field, images_of, require_keys, semi_supervised_fields
 from tfbind.models._calibration import CalibratedModel
 from tfbind.models._endpoints import Endpoint, image_spec
@@ -129,37 +130,41 @@ class LadderNetwork(CalibratedModel):
         """
         require_keys(batch, ("label",))
         images = self._flat(batch["image"])
-        if training:
-            encoding = self.ladder.encode(images, seed)
-        else:
+        if not training:
             encoding = self.ladder.encode(images, population=True)
-        terms = {
-            "classification_cost": _cross_entropy(batch["label"], encoding.logits),
-            "accuracy": _correct(batch["label"], encoding.logits),
-        }
-        if training:
-            seed = tf.random.fold_in(seed, len(self.ladder.units), alg="philox")
-            terms["denoising_cost"] = self.denoising_cost(batch["unlabeled_image"], seed)
-        return terms
+            return self._classification_terms(batch["label"], encoding)
+        unlabeled = self._flat(batch["unlabeled_image"])
+        unlabeled_seed = tf.random.fold_in(seed, len(self.ladder.units), alg="philox")
+        paths = (
+            Path(images, seed),
+            Path(unlabeled, statistics={"update": True}),
+            Path(unlabeled, unlabeled_seed),
+        )
+        labeled, clean, noisy = self.ladder.encode_all(paths)
+        terms = self._classification_terms(batch["label"], labeled)
+        return {**terms, "denoising_cost": self._denoising_cost(clean, noisy)}
 
-    def denoising_cost(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns the weighted denoising cost of all layers, float32 `[B]`.
-
-        Args:
-            images: float32 `[B, *event_shape]`, unlabelled.
-            seed: Stateless int32 `[2]` seed of the noise.
-        """
-        images = self._flat(images)
-        clean = self.ladder.encode(images, update=True)
-        reconstructions = self.ladder.decode(self.ladder.encode(images, seed))
+    def _denoising_cost(self, clean, noisy):
+        reconstructions = self.ladder.decode(noisy)
         costs = losses.denoising_costs(reconstructions, clean, self.denoising_weights)
-        return tf.add_n(list(costs.values())) if costs else tf.zeros(tf.shape(images)[0])
+        rows = tf.zeros(tf.shape(noisy.logits)[:1])
+        return tf.add_n([rows, *costs.values()])
+
+    def _classification_terms(self, labels, encoding):
+        return {
+            "classification_cost": _cross_entropy(labels, encoding.logits),
+            "accuracy": _correct(labels, encoding.logits),
+        }
 
     def reset_statistics(self) -> None:
         self.ladder.reset_statistics()
 
     def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
         self.ladder.encode(self._flat(images), update="average")
+
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns the mutual information of examples and classes, in nats, log C at most."""
+        return cluster_information(self, images, batch_size)
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
         outputs = {

@@ -8,21 +8,29 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer, check_number
-from tfbind.labeling import Assignment, balanced_labels
-from tfbind.labeling.sinkhorn import check_enough_rows, check_marginal, share_counts
-from tfbind.layers import mlp
+from tfbind.labeling.sinkhorn import (
+    check_enough_rows,
+    check_marginal,
+    free_shares,
+    share_counts,
+    solve,
+)
+from tfbind.layers import AdditiveGaussianNoise
 from tfbind.models import _batch
+from tfbind.models._backbones import backbone_units, given_backbone, linear_heads
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
-from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._relabeling import RelabelingModel, spaced_epochs
+from tfbind.models._renumbering import renumbered
 
-_CONVOLUTIONAL = (32, 64, 128, 128)
-_DENSE = (512, 512, 128)
 _BATCH = 500  # of examples whose features are taken at a time
-_MOMENTUM = 0.9  # of population statistics, which new labels read after every epoch
-_HEAD_DEVIATION = 0.01  # of the heads' first weights; the authors'
+_LEARNED = "learned"  # the `marginal` that is found in the data
+_SHARE_RATE = 0.2  # at which shares move at a label step
+_LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
+_SCHEDULE = ("num_label_steps", "num_label_epochs")
+VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -36,6 +44,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     it is, and clusters are about as large as `marginal` says: it will make them so. Several heads
     on one backbone find several clusterings; the one whose labels fit best is used.
 
+    Do not use it for round clusters of unequal size, nor where nothing but noise is known to leave
+    the kind as it is and features are many: k-means is better there, and takes a second.
+
     Args:
         event_shape: Tuple of ints, the shape of one example.
         num_clusters: Integer K >= 2.
@@ -43,12 +54,18 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         backbone: Keras model from `event_shape` to features `[B, D]`, or None for convolutions
             with stride 2 and a dense layer on images `[H, W, C]`, and for dense layers elsewhere.
         units: Integers, the filters of the default convolutions and the number of features, or
-            the widths of the default dense layers; None for (32, 64, 128, 128) and
-            (512, 512, 128). Unused with a backbone of your own.
+            the widths of the default dense layers; None for (32, 64, 128, 128) and (64, 64).
+            Unused with a backbone of your own.
         strength: Float lambda > 0: the larger, the more the new labels follow the classifier.
-        marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones.
+        marginal: K positive numbers that sum to 1, the share of each cluster; None for equal ones;
+            or "learned", if you do not know them. Label steps begin with equal ones, and move by
+            a fifth of the way each time towards those that are given, or towards those that the
+            classifier would give, about a fifth of an equal one at least.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
-            learns from; or None.
+            learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
+            standardised then, and none on images.
+        num_label_views: Integer >= 0, distorted views of an example whose mean features its label
+            is solved from; 0 for the example itself.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
@@ -76,12 +93,18 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     >>> model.predict(images, verbose=0)["features"].shape
     (32, 16)
 
+    Few labels go far with its features: the nearest neighbours of an example are of its kind.
+
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> some = KNeighborsClassifier(1).fit(model.embed(images[::8]), ["a", "b", "c", "d"])
+    >>> some.predict(model.embed(images[7:9])).tolist()
+    ['a', 'b']
+
     References:
         Asano, Rupprecht, Vedaldi. Self-Labelling via Simultaneous Clustering and Representation
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
         which takes the features of one distorted view of each image with the network in training
-        mode (here they are those of the image itself, with population statistics), and whose
-        labels may miss the shares.
+        mode (here population statistics serve), and knows equal shares only.
     """
 
     term_weights = {"cross_entropy": 1.0}
@@ -95,8 +118,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         backbone: keras.Model | None = None,
         units: Sequence[int] | None = None,
         strength: float = 25.0,
-        marginal: Sequence[float] | None = None,
-        augmentation: keras.Layer | None = None,
+        marginal: Sequence[float] | str | None = None,
+        augmentation: keras.Layer | str | None = "default",
+        num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
         seed: int | None = None,
@@ -104,23 +128,28 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     ) -> None:
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
-        shares = check_marginal(marginal, num_clusters).tolist()
+        learned = isinstance(marginal, str) and marginal == _LEARNED
+        shares = check_marginal(None if learned else marginal, num_clusters).tolist()
         strength = check_number("strength", strength, 0, open_low=True)
-        check_corruption(augmentation, "augmentation")
-        label_epochs = _label_epochs(num_label_steps, num_label_epochs)
+        label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
+        augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
+        check_corruption(augmentation, "augmentation")
+        num_label_views = _checked_views(num_label_views, augmentation)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = None if marginal is None else tuple(map(float, marginal))
-        self.augmentation = augmentation
+        self.marginal = marginal if marginal is None or learned else tuple(shares)
+        self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
-        self.units = self._default_units() if units is None else _checked_units(units)
+        self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
-        self.backbone = _checked_backbone(backbone) if backbone else self._default_backbone()
-        self.heads = self._linear_heads()
+        self.backbone = given_backbone(backbone, self.event_shape, self.units)
+        self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
+        self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
+        self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
         if augmentation is not None and not augmentation.built:
             augmentation.build((None, *self.event_shape))
@@ -128,31 +157,18 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             self._start_labels(self.row_labels.num_rows)
         self.built = True
 
-    def _default_units(self) -> tuple[int, ...]:
-        return _CONVOLUTIONAL if len(self.event_shape) == 3 else _DENSE
-
-    def _default_backbone(self) -> keras.Model:
-        if len(self.event_shape) == 3:
-            return _convolutions(self.event_shape, self.units)
-        inputs = {"image": self.event_shape}
-        return mlp(inputs, self.units, lambda top: top, normalization=_norm, name="backbone")
-
-    def _linear_heads(self) -> keras.Model:
-        size = (self.num_heads, self.num_clusters)
-        normal = keras.initializers.RandomNormal(stddev=_HEAD_DEVIATION)
-        layers = [
-            keras.layers.Input(self.backbone.output_shape[1:]),
-            keras.layers.Dense(int(np.prod(size)), kernel_initializer=normal),
-            keras.layers.Reshape(size),
-        ]
-        return keras.Sequential(layers, name="heads")
+    def _default_noise(self, seed: int | None) -> keras.Layer | None:
+        return AdditiveGaussianNoise(1.0, seed=seed) if len(self.event_shape) == 1 else None
 
     def _add_notes(self) -> None:
-        """Adds what the last label step found: its loss a head, and what a training logs of it."""
+        """Adds what the last label step left: shares and loss a head, and what is logged of it."""
 
-        def note(name, shape=()):
-            return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+        def note(name, shape=(), value=0.0):
+            start = keras.initializers.Constant(value)
+            return self.add_weight(shape=shape, initializer=start, trainable=False, name=name)
 
+        equal = 1.0 / self.num_clusters
+        self.shares = note("shares", (self.num_heads, self.num_clusters), equal)
         self.head_losses = note("head_losses", (self.num_heads,))
         self.changed_labels = note("changed_labels")
         self.cluster_error = note("cluster_error")
@@ -201,7 +217,35 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         _batch.require_keys(batch, ("index",))
         return tf.transpose(self.row_labels(batch["index"]))
 
+    # Numbers of clusters.
+
+    @property
+    def answering(self) -> int:
+        return self.best_head if self.marginal is None else 0
+
+    def clusterings(self, images: np.ndarray) -> np.ndarray:
+        """Those of every head, or of the best if the heads share a marginal, which is in order."""
+        if self.marginal is not None:
+            return super().clusterings(images)
+        features = self.predict(images, _BATCH, verbose=0)["features"]
+        return np.argmax(self.logits(features), axis=-1).T
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        if self.marginal is not None:
+            self.marginal = tuple(self.marginal[k] for k in orders[0])
+            self._reorder_prior(orders[0])
+        orders = np.broadcast_to(orders, (self.num_heads, self.num_clusters))
+        columns = (orders + self.num_clusters * np.arange(self.num_heads)[:, None]).reshape(1, -1)
+        for weight in self.heads.weights:
+            self._reorder(weight, columns)
+        if self.row_labels.num_rows is not None:
+            self.row_labels.assign(renumbered(self.row_labels.labels.numpy(), orders))
+
     # Labels.
+
+    @property
+    def has_labeled(self) -> bool:
+        return bool(np.any(self.head_losses))
 
     def prepare_labels(self, num_rows: int) -> None:
         check_enough_rows("images", num_rows, self.num_clusters)
@@ -212,7 +256,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        counts = share_counts(self.marginal, self.num_clusters, num_rows)
+        shares = None if isinstance(self.marginal, str) else self.marginal
+        counts = share_counts(shares, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
@@ -221,27 +266,85 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return self._label_epochs is None or epoch in self._label_epochs
 
     def relabel(self, images: np.ndarray) -> None:
-        """Solves the labels of the training set, float32 `[N, *event_shape]`, head by head."""
-        features = self.predict(images, _BATCH, verbose=0)["features"]
-        losses, found = zip(
-            *[self._solved(features, h) for h in range(self.num_heads)], strict=True
-        )
-        labels = tf.stack([each.labels for each in found])  # [H, N]
-        changed = tf.not_equal(labels, self.row_labels.labels)
-        self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
-        self.cluster_error.assign(tf.reduce_max([each.cluster_error for each in found]))
-        self.head_losses.assign(losses)
-        self.row_labels.assign(labels)
+        """Solves the labels of the training set, float32 `[N, *event_shape]`."""
+        found = self._solve(self._all_label_features(images))
+        if not np.isfinite(found["head_losses"]).all():
+            raise ValueError(
+                "`images` must have finite features where labels are solved. Received: NaN or "
+                "infinity; the training diverged, start again with a smaller learning rate."
+            )
+        self.adopt_labels(found)
         self._warn_of_errors()
 
-    def _solved(self, features: np.ndarray, head: int) -> tuple[tf.Tensor, Assignment]:
-        """Returns a head's new labels, and its mean cross-entropy with them."""
-        kernel, bias = (tf.cast(weight, tf.float32) for weight in self.heads.weights)
-        mine = slice(head * self.num_clusters, (head + 1) * self.num_clusters)
-        logits = features @ kernel[:, mine] + bias[mine]  # [N, K]
-        found = balanced_labels(logits, self.strength, self.marginal)
-        costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
-        return tf.reduce_mean(costs), found
+    def _all_label_features(self, images: np.ndarray) -> tf.Tensor:
+        if not self.num_label_views:
+            return tf.constant(self.predict(images, _BATCH, verbose=0)["features"])
+        starts = range(0, len(images), _BATCH)
+        return tf.concat([self._see(images[i : i + _BATCH]) for i in starts], axis=0)
+
+    def label_features(self, images: tf.Tensor, salt: tf.Tensor | int = VIEW_SALT) -> tf.Tensor:
+        """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
+
+        The distortions depend on the place in the batch and on nothing else, so that labels change
+        because the network does.
+        """
+        if not self.num_label_views:
+            return self.embed(images)
+        seed = seeds.fold(self.seed, salt)
+        views = seeds.split(seed, self.num_label_views)
+        return tf.add_n(
+            [self.embed(self.augmentation.corrupt(images, view)) for view in views]
+        ) / len(views)
+
+    def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the labels that suit the heads best, head by head; XLA compiles it.
+
+        Args:
+            features: float32 `[N, D]`, the `label_features` of the whole training set in its
+                order, N known.
+
+        Returns:
+            A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
+            cross-entropies with them; `shares`, float32 `[H, K]`, for the next label step;
+            `cluster_error`, float32 scalar, of the worst head.
+        """
+
+        def solved(head):
+            kernel, bias, shares = head
+            logits = features @ kernel + bias  # [N, K]
+            found = solve(logits, shares, self.strength)
+            costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
+            shares += _SHARE_RATE * (self._wanted_shares(logits) - shares)
+            return found.labels, tf.reduce_mean(costs), shares, found.cluster_error
+
+        size = (-1, self.num_heads, self.num_clusters)
+        weights = [tf.reshape(tf.cast(each, tf.float32), size) for each in self.heads.weights]
+        kernel, bias = (tf.transpose(each, (1, 0, 2)) for each in weights)  # [H, D or 1, K]
+        heads = (kernel, bias, tf.convert_to_tensor(self.shares))
+        kinds = (tf.int32, *[tf.float32] * 3)
+        labels, losses, shares, errors = tf.map_fn(solved, heads, fn_output_signature=kinds)
+        return {
+            "labels": labels,
+            "head_losses": losses,
+            "shares": shares,
+            "cluster_error": tf.reduce_max(errors),
+        }
+
+    def _wanted_shares(self, logits: tf.Tensor) -> tf.Tensor:
+        """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
+        if not isinstance(self.marginal, str):
+            return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
+        free = tf.maximum(free_shares(logits, self.strength), _LEAST_SHARE / self.num_clusters)
+        return free / tf.reduce_sum(free)
+
+    def adopt_labels(self, found: Mapping[str, tf.Tensor]) -> None:
+        """Makes what `solve_labels` found the labels to learn."""
+        changed = tf.not_equal(found["labels"], self.row_labels.labels)
+        self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
+        self.cluster_error.assign(found["cluster_error"])
+        self.head_losses.assign(found["head_losses"])
+        self.shares.assign(found["shares"])
+        self.row_labels.assign(found["labels"])
 
     def _warn_of_errors(self) -> None:
         if self.cluster_error > _WARN_ABOVE:
@@ -267,11 +370,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "units", "strength", "marginal", "num_label_steps")
+        names = ("num_heads", "units", "strength", "marginal", "num_label_views")
         return {
             **super().get_config(),
             **saved_parts(self, self._own_parts),
-            **{name: getattr(self, name) for name in (*names, "num_label_epochs", "seed")},
+            **{name: getattr(self, name) for name in (*names, *_SCHEDULE, "seed")},
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
         }
 
@@ -280,49 +383,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return cls(**restore_parts(config, ("backbone", "augmentation")))
 
 
-def _label_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[int] | None:
-    """Returns the epochs before which labels are solved, None for all.
-
-    Differs from the authors' code, which solves them within epochs too: steps that would fall
-    within one epoch are one, before it.
-    """
-    if num_steps is None and num_epochs is None:
-        return None
-    if num_steps is None or num_epochs is None:
+def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
+    if check_integer("num_label_views", num_views, 0) and augmentation is None:
         raise ValueError(
-            "`num_label_steps` and `num_label_epochs` must be given together. Received: "
-            f"num_label_steps={num_steps}, num_label_epochs={num_epochs}."
+            "`num_label_views` must be 0 without an augmentation, which distorts. Received: "
+            f"num_label_views={num_views}."
         )
-    num_steps = check_integer("num_label_steps", num_steps, 1)
-    num_epochs = check_integer("num_label_epochs", num_epochs, 1)
-    times = np.linspace(0.0, 1.0, num_steps) ** 2
-    return frozenset((num_epochs * times).astype(int).tolist())
-
-
-def _checked_units(units: Sequence[int]) -> tuple[int, ...]:
-    if not units:
-        raise ValueError(f"`units` must hold at least one integer. Received: units={units!r}.")
-    return tuple(check_integer("units", size, 1) for size in units)
-
-
-def _checked_backbone(backbone: keras.Model) -> keras.Model:
-    if len(backbone.output_shape) != 2:
-        raise ValueError(
-            "`backbone` must give features of shape (n, D). Received: an output of shape "
-            f"{backbone.output_shape}; add a Flatten or a pooling layer."
-        )
-    return backbone
-
-
-def _norm() -> keras.layers.Layer:
-    return keras.layers.BatchNormalization(momentum=_MOMENTUM)
-
-
-def _convolutions(event_shape: tuple[int, ...], units: Sequence[int]) -> keras.Model:
-    """Returns convolutions of stride 2, and a dense layer of the last of `units`."""
-    layers = [keras.layers.Input(event_shape)]
-    for filters in units[:-1]:
-        layers.append(keras.layers.Conv2D(filters, 3, 2, padding="same", use_bias=False))
-        layers += [_norm(), keras.layers.Activation("relu")]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(units[-1], use_bias=False)]
-    return keras.Sequential([*layers, _norm(), keras.layers.Activation("relu")], name="backbone")
+    return num_views

@@ -124,7 +124,7 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
 
     def cross_entropy(self, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Returns -log q(y|x) of the class of each example, float32 `[B]`, at the mean of h_y."""
-        logits, _ = self.inferring.infer(images)
+        logits = self.inferring.class_logits(images)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
 
     def players(self) -> list[Player]:

@@ -4,6 +4,8 @@ from tfbind.training import callbacks as callbacks
 from tfbind.training import presets as presets
 from tfbind.training import tasks as tasks
 from tfbind.training.folder import Run as Run
+from tfbind.training.num_clusters import NumClustersSelection as NumClustersSelection
+from tfbind.training.num_clusters import select_num_clusters as select_num_clusters
 from tfbind.training.preset import Optimizer as Optimizer
 from tfbind.training.preset import Paper as Paper
 from tfbind.training.preset import Part as Part
@@ -14,20 +16,30 @@ from tfbind.training.run import train as train
 from tfbind.training.selection import NumGroupsSelection as NumGroupsSelection
 from tfbind.training.selection import regroup as regroup
 from tfbind.training.selection import select_num_groups as select_num_groups
+from tfbind.training.several import select_preset_clusters as select_preset_clusters
+from tfbind.training.several import train_seeds as train_seeds
+from tfbind.training.starts import Starts as Starts
+from tfbind.training.starts import best_of as best_of
 
 __all__ = [
+    "NumClustersSelection",
     "NumGroupsSelection",
     "Optimizer",
     "Paper",
     "Part",
     "Preset",
     "Run",
+    "Starts",
+    "best_of",
     "callbacks",
     "evaluate",
     "figures",
     "presets",
     "regroup",
+    "select_num_clusters",
     "select_num_groups",
+    "select_preset_clusters",
     "tasks",
     "train",
+    "train_seeds",
 ]

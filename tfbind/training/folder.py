@@ -28,9 +28,10 @@ class Run:
     """A run folder: what was trained there, how it went, and the model.
 
     It holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
-    `model.keras`, `history.csv` and `metrics.json`, and of a model that learns in rounds
-    `rounds.csv`. Every file is written under another name and renamed, and `metrics.json` comes
-    last: a folder that has it is finished.
+    `model.keras`, `history.csv` and `metrics.json`; of a model that learns in rounds also
+    `rounds.csv`, and for a preset of several starts `starts`, a run folder for each. Every file is
+    written under another name and renamed, and `metrics.json` comes last: a folder that has it is
+    finished.
 
     Args:
         path: Path of the folder, which need not exist yet; or another `Run`.
@@ -165,6 +166,14 @@ class Run:
         self._write("metrics.json", json.dumps(notes, indent=2))
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
+
+    def adopt(self, start: "Run", notes: dict[str, Any]) -> None:
+        """Finishes a run of several starts: with what one of them left, and notes on all."""
+        for name in ("model.keras", "history.csv"):
+            with _files.replacing(self.path / name) as partial:
+                shutil.copyfile(start.path / name, partial)
+        kept = {name: value for name, value in start.metrics.items() if name != "test"}
+        self._write("metrics.json", json.dumps({**kept, **notes}, indent=2))
 
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""

@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from tfbind.models._clustering import ClusteringModel
 from tfbind.training.callbacks import CollapseWarning
@@ -72,3 +73,8 @@ def test_another_model_has_no_pictures_and_is_not_watched():
     assert TASK.callbacks(giving([0] * 6), None, seed=1) == ()
     (errors,) = TASK.callbacks(giving([0] * 6), examples, seed=1)
     assert errors.labels is LABELS
+
+
+def test_a_run_takes_no_sparse_matrix():
+    with pytest.raises(ValueError, match="`images` must be an array in a run of a preset. Rec"):
+        TASK.given(sparse.csr_array(np.eye(3)))

@@ -1,4 +1,4 @@
-"""Kingdra's ensemble: MNIST as in the authors' code, and digits of 8x8 pixels."""
+"""Kingdra's ensemble: MNIST and newsgroups as in the authors' code, and digits of 8x8 pixels."""
 
 from tfbind.training.preset import Optimizer, Paper, Part, Preset
 from tfbind.training.tasks import Clustering
@@ -70,6 +70,20 @@ _INVARIANT = _MNIST.changed(
     max_epochs=50,
     paper=Paper(source="ours"),
 )
+# Scored on what it is trained on, as in the paper. The mean square of a post is 1 in our data set;
+# of tf-idf rows of norm 1 a noise of .3 on 2000 features would leave nothing.
+_NEWSGROUPS = _MNIST.changed(
+    name="kingdra-newsgroups",
+    summary="Pseudo-label ensemble on 20 newsgroups: the paper's, for an accelerator",
+    num_clusters=20,
+    information_weight=0.2,
+    confidence_threshold=0.0,
+    dataset="newsgroups",
+    test_split="train",
+    watched_split=None,
+    max_epochs=50,
+    paper=Paper(score=0.561, source=_PAPER),
+)
 # A denoising cost as high as for MNIST leaves little of the information of so few pixels, and ten
 # networks are seldom all sure of one of so few images.
 _DIGITS = _MNIST.changed(
@@ -98,4 +112,4 @@ _TINY = _DIGITS.changed(
     paper=Paper(source="made for tests"),
 )
 
-PRESETS = (_MNIST, _CPU, _INVARIANT, _DIGITS, _TINY)
+PRESETS = (_MNIST, _CPU, _INVARIANT, _NEWSGROUPS, _DIGITS, _TINY)

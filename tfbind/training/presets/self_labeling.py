@@ -19,11 +19,12 @@ _MNIST = Preset(
         num_clusters=10,
         num_heads=10,
         strength=10.0,
+        num_label_views=4,
         num_label_steps=40,
         num_label_epochs=50,
         augmentation=_MNIST_VIEWS,
     ),
-    task=Clustering(dataset="mnist", train_split="train[:55000]", watched_split="train[55000:]"),
+    task=Clustering(dataset="mnist", watched_split="test"),
     optimizer=Optimizer(
         method=Part("SGD", momentum=0.9, weight_decay=5e-4),
         learning_rate=0.03,
@@ -54,6 +55,12 @@ _DIGITS = Preset(
 
 PRESETS = (
     _MNIST,
+    _MNIST.changed(
+        name="sela-mnist-128",
+        summary="Self-labelling on MNIST, 128 clusters, for features: ours",
+        num_clusters=128,
+        paper=Paper(source=_PAPER),
+    ),
     _DIGITS,
     _DIGITS.changed(
         name="sela-tiny",

@@ -5,6 +5,7 @@ from tfbind.training.tasks import FewLabeledScenes, Grouping
 
 _PAPER = "Greff et al., Tagger: Deep Unsupervised Perceptual Grouping, arXiv:1606.06724"
 _WATCHED = "validation[:500]"
+_ALL = 50_000  # textured training images
 
 _SHAPES = Preset(
     name="tagger-shapes",
@@ -70,9 +71,9 @@ _TEXTURED_CPU = _TEXTURED.changed(
 # The paper's table has one error a number of labels: 1 and 2 digits.
 _TEXTURED_ERRORS = {
     (1, 1000): 0.105,
-    (1, 50_000): 0.04,
+    (1, _ALL): 0.04,
     (2, 1000): 0.249,
-    (2, 50_000): 0.079,
+    (2, _ALL): 0.079,
 }
 
 
@@ -90,7 +91,9 @@ def _with_labels(num_digits: int, num_labels: int) -> Preset:
         summary=f"Tagger on {num_digits} textured digit(s), stage 2: with {num_labels} labels",
         model=Part(model.name, **model.settings, class_weight=0.1),
         task=FewLabeledScenes(
-            dataset=f"textured_mnist_{num_digits}", watched_split=_WATCHED, num_labels=num_labels
+            dataset=f"textured_mnist_{num_digits}",
+            watched_split=_WATCHED,
+            num_labels=None if num_labels == _ALL else num_labels,
         ),
         optimizer=Optimizer(learning_rate=2e-4),
         max_epochs=50,
@@ -126,17 +129,17 @@ PRESETS = (
     _SHAPES_CPU,
     _TEXTURED,
     _with_labels(2, 1000),
-    _with_labels(2, 50_000),
+    _with_labels(2, _ALL),
     _TEXTURED_CPU,
     _with_labels_cpu(1000),
-    _with_labels_cpu(50_000),
+    _with_labels_cpu(_ALL),
     _TEXTURED.changed(
         name="tagger-textured-mnist-1",
         summary="Tagger on one textured digit, stage 1: without labels",
         dataset="textured_mnist_1",
     ),
     _with_labels(1, 1000),
-    _with_labels(1, 50_000),
+    _with_labels(1, _ALL),
     _SHAPES.changed(
         name="tagger-tiny",
         summary="Tagger in seconds, for tests and notebooks",

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfbind import data
+from tfbind._rows import is_sparse
 from tfbind._validation import check_choice
 
 
@@ -94,6 +95,11 @@ class Task:
 
     def given(self, images: np.ndarray, labels: np.ndarray | None = None) -> Examples:
         """Returns examples of arrays; `labels` are what the task calls so."""
+        if is_sparse(images):
+            raise ValueError(
+                "`images` must be an array in a run of a preset. Received: a sparse matrix; give "
+                "it to the `fit` of a model, or make it dense with its `toarray()`."
+            )
         images = np.asarray(images)
         images = images if images.dtype == np.uint8 else images.astype("float32", copy=False)
         return Examples(images, None if labels is None else np.asarray(labels, "int32"))

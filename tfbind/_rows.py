@@ -1,0 +1,82 @@
+"""Rows of a matrix, dense or sparse: checked as one, given out dense, a batch at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from tfbind._validation import check_range, check_shape
+
+
+def is_sparse(array: Any) -> bool:
+    """Whether `array` is a sparse matrix of SciPy or a sparse tensor."""
+    return sparse.issparse(array) or isinstance(array, tf.SparseTensor)
+
+
+def check_sparse(
+    name: str,
+    array: Any,
+    event_shape: tuple[int | None, ...],
+    low: float | None = None,
+    high: float | None = None,
+) -> sparse.csr_array:
+    """Returns a sparse matrix as float32 `[n, D]` in rows, one value a place; it may be `array`.
+
+    Refuses what `check_array` does, in its words.
+    """
+    check_shape(name, array.shape, (None, *event_shape))
+    if array.shape[0] == 0:
+        raise ValueError(f"`{name}` must hold at least one example. Received: an empty matrix.")
+    rows = _compressed(array)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        rows = rows.astype("float32", copy=False)
+    check_range(name, float(rows.min()), float(rows.max()), low, high)
+    return rows
+
+
+def _compressed(array: Any) -> sparse.csr_array:
+    if isinstance(array, tf.SparseTensor):
+        places = tuple(array.indices.numpy().T)
+        array = sparse.coo_array((array.values.numpy(), places), shape=tuple(array.shape))
+    rows = sparse.csr_array(array)
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # the caller's stays as it is
+        rows.sum_duplicates()
+    return rows
+
+
+def dense(array: Any) -> Any:
+    """Returns a sparse matrix, which must be of a batch's size, as a dense one; all else as is."""
+    if isinstance(array, tf.SparseTensor):
+        return tf.ensure_shape(tf.sparse.to_dense(tf.sparse.reorder(array)), array.shape)
+    return array.toarray() if sparse.issparse(array) else array
+
+
+def taker(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from row numbers, integer `[B]`, to these rows of `array`, dense.
+
+    It runs in pipelines, and no more than the batch is ever made dense.
+    """
+    if not is_sparse(array):
+        held = tf.constant(array)
+        return lambda rows: tf.gather(held, rows)
+    return _sparse_taker(_compressed(array))
+
+
+def _sparse_taker(array: sparse.csr_array) -> Callable[[tf.Tensor], tf.Tensor]:
+    splits = tf.constant(array.indptr, tf.int64)
+    columns, values = (
+        tf.RaggedTensor.from_row_splits(each, splits, validate=False)
+        for each in (tf.constant(array.indices, tf.int64), tf.constant(array.data))
+    )
+
+    def take(rows: tf.Tensor) -> tf.Tensor:
+        taken = tf.gather(columns, rows)
+        places = tf.stack([taken.value_rowids(), taken.flat_values], axis=1)  # [nonzeros, 2]
+        shape = tf.stack([tf.shape(rows, tf.int64)[0], array.shape[1]])
+        batch = tf.scatter_nd(places, tf.gather(values, rows).flat_values, shape)
+        return tf.ensure_shape(batch, (rows.shape[0], array.shape[1]))
+
+    return take
