@@ -40,8 +40,9 @@ def run(forms=None, num_members=5, rounds=3):
 
 def _model(name, width, num_members, batched):
     preset = presets.get(name)
-    own = {"hidden_units": (width, width), "num_members": num_members, "weak_agreement": 1}
-    settings = {**preset.model.settings, **own, "batched": batched}
+    own = {"hidden_units": (width, width), "num_members": num_members, "batched": batched}
+    agreement = {"weak_agreement": 1, "later_strong_agreement": None}  # of any number of members
+    settings = {**preset.model.settings, **own, **agreement}
     return preset.changed(model=Part(preset.model.name, **settings)).build(_EVENT_SHAPE)
 
 

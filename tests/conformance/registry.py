@@ -391,11 +391,12 @@ REGISTRY = (
             *("accuracy", "majority_accuracy"),
         },
         # of each member kernels both ways, biases, combinators, and statistics; then the members'
-        # shares and the weights of the pseudo-classes
+        # shares, the weights of the pseudo-classes and that of the information
         num_weights=2 * (2 * (64 * 8 + 8 * 3) + (8 + 3) + 10 * (64 + 8 + 3))
         + 2 * ((2 * 8 + 1) + (2 * (64 + 8 + 3) + 3))
         + 2
-        + 3,
+        + 3
+        + 1,
     ),
     Entry(
         model=models.SelfLabeling,

@@ -197,7 +197,7 @@ def test_kingdra_has_the_settings_of_the_paper_on_mnist():
 
 
 def test_kingdra_can_be_taken_apart():
-    preset = presets.get("kingdra-mnist-invariant").changed(hidden_units=(4, 4), num_members=5)
+    preset = presets.get("kingdra-mnist-invariant").changed(hidden_units=(4, 4))
     images = np.random.default_rng(0).random((2, 28, 28, 1)).astype("float32")
     alone = preset.changed(first_epochs=preset.max_epochs).build((28, 28, 1))
     assert not any(map(alone.relabels_before, range(preset.max_epochs)))

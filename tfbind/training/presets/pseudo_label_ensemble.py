@@ -42,7 +42,12 @@ _CPU = _MNIST.changed(
 )
 # The members withstand distortions and the worst small noise instead of undoing noise: one start
 # of six tells all digits apart, the others have one pair in one cluster, seldom the same. That is
-# what agreement can mend, as long as no more than weak_agreement members have the same pair.
+# what agreement can mend, as long as no more than weak_agreement members have the same pair. On 8x8
+# digits (eight members of .71 to .89) all agreed on 61 % of the images, 99.9 % of these right; what
+# five agreed on was 76 % of them, 85 % right, and spoilt the rest. After the first labels unanimity
+# stood still at 76 %: members .82 to .95, the ensemble .943; what six agree on brought the members
+# to .92 to .95, the ensemble to .951. In another start (64 %, 99.3 %), what seven agree on (94 %,
+# 98 % right) brought them to .93 to .96, the ensemble to .953. One run each.
 # Without rounds: --set first_epochs=50. Without views: --set rotation=0 --set scale=0
 # --set shear=0 --set shift=0.
 _INVARIANT = _MNIST.changed(
@@ -60,6 +65,7 @@ _INVARIANT = _MNIST.changed(
         adversarial_weight=1.0,
         adversarial_radius=1.6,
         top_kernel_scale=1e-4,
+        later_strong_agreement=6,
         weak_agreement=4,
         confidence_threshold=0.9,
         first_epochs=10,
