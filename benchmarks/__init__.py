@@ -10,6 +10,7 @@ NAMES = (
     "reconstruction_clustering",
     "tracing",
     "training",
+    "gemm_share",
     "scaling",
     "metrics",
     "tagger",

@@ -29,7 +29,7 @@ def run(names=tuple(PRESETS), rounds=3):
 def _trace(name, rounds):
     preset = presets.get(name)
     model = preset.build(PRESETS[name])
-    batch = _batch(model, preset.batch_size)
+    batch = batch_of(model, preset.batch_size)
     times = []
     for _ in range(rounds + 1):  # the first loads what the others use
         step = tf.function(model.train_step, autograph=False)
@@ -46,7 +46,8 @@ def _trace(name, rounds):
     }
 
 
-def _batch(model, rows):
+def batch_of(model, rows):
+    """Returns a batch of zeros with all that `model` learns from."""
     keys = {"image"}
     if model.learns_from == "label":
         keys |= {"label", "unlabeled_image", "unfeatured_label"} & model.fields(True).keys()

@@ -23,6 +23,7 @@ TINY = {
         "sizes": (60, 120), "target": 200, "num_members": 3, "num_pot": 50, "num_large": 200,
         "num_clusters": 4, "rounds": 1,
     },
+    "gemm_share": {"names": ("rc-shapes",), "side": 8, "rounds": 1},
     "metrics": {},
     "pseudo_label_ensemble": {
         "forms": {
@@ -108,6 +109,23 @@ def test_benchmark_returns_rows(name, measure, monkeypatch, request):
         assert set(row) == {"name", "unit", "value", "goal", "met", "details"}
         assert math.isfinite(row["value"])
         assert (row["goal"] is None) == (row["met"] is None)
+
+
+def test_products_of_a_graph_and_of_its_gradient_are_counted():
+    products = importlib.import_module("benchmarks._products")
+    images, kernel, matrix = tf.zeros([2, 8, 8, 3]), tf.zeros([3, 3, 3, 5]), tf.zeros([45, 7])
+
+    @tf.function(autograph=False)
+    def step(images, kernel, matrix):
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel, matrix])
+            rows = tf.reshape(tf.nn.conv2d(images, kernel, 2, "VALID"), [2, 45])
+            value = tf.reduce_sum((rows @ matrix) ** 2)
+        return tape.gradient(value, [images, kernel, matrix])
+
+    graph = step.get_concrete_function(images, kernel, matrix).graph
+    convolution, product = (2 * 3 * 3 * 5) * (3 * 3 * 3), 2 * 45 * 7
+    assert products.gigaflops(graph) == pytest.approx(2e-9 * 3 * (convolution + product))
 
 
 def test_a_disagreement_is_an_error(monkeypatch):

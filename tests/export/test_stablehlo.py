@@ -51,7 +51,10 @@ def denoising_autoencoder(seed=1):
 
 def adversarial_mixture(seed=1):
     keras.utils.set_random_seed(seed)
-    model = models.AdversarialMixture((4, 4, 1), 2, 2, hidden_units=(8,), seed=1)
+    networks = models.adversarial_networks.convolutional_networks(
+        (4, 4, 1), 2, 2, ((4, 2, 1), (5, 3, 1)), prior_units=(), units=4, joint_units=8
+    )
+    model = models.AdversarialMixture((4, 4, 1), 2, 2, **networks, seed=1)
     model.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), jit_compile=True)
     return model, {"image": IMAGES}
 

@@ -133,7 +133,6 @@ class Ladder(keras.layers.Layer):
         if num_members is not None:
             self.num_members = check_integer("num_members", num_members, 1)
         self.batched = bool(batched)
-        self._one_by_one = self.num_members is not None and not self.batched
         self._side_by_side = self.num_members is not None and self.batched
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -220,7 +219,10 @@ class Ladder(keras.layers.Layer):
         inputs, path_seeds, statistics = map(list, zip(*paths, strict=True))
         if self.num_members is not None:
             inputs = [self._with_members(each) for each in inputs]
-            path_seeds = [None if seed is None else self._seeds(seed) for seed in path_seeds]
+            path_seeds = [
+                None if seed is None else tf.stack(seeds.split(seed, self.num_members))  # [M, 2]
+                for seed in path_seeds
+            ]
         return self._run(self._encode, (inputs, path_seeds), *statistics)
 
     def _encode(self, weights, inputs, path_seeds, *statistics):
@@ -306,7 +308,7 @@ class Ladder(keras.layers.Layer):
             dict(self.decoder_kernels),
             dict(self.combinators),
         )
-        if not self._one_by_one:
+        if self.num_members is None or self.batched:
             return function(weights, *arguments, *statistics)
         members = unstack_members((weights, *arguments), self.num_members)
         found = [
@@ -314,10 +316,6 @@ class Ladder(keras.layers.Layer):
             for m, own in enumerate(members)
         ]
         return stack_members(found)
-
-    def _seeds(self, seed):
-        """Returns a seed for each member, int32 `[M, 2]`."""
-        return tf.stack(seeds.split(seed, self.num_members))
 
     def _with_members(self, inputs):
         """Returns the inputs with the axis of the members, which may share them."""
