@@ -24,6 +24,7 @@ def make(**settings):
         "denoising_weights": WEIGHTS,
         "noise": NOISE,
         "seed": 3,
+        "confidence_threshold": 0.9,
         "first_epochs": 2,
         "round_epochs": 3,
         **settings,
