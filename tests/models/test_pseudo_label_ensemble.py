@@ -376,6 +376,7 @@ def small(jit_compile=True):
         3,
         num_members=2,
         hidden_units=(16,),
+        noise=0.3,
         denoising_weights=(1.0, 0.1, 0.1),
         information_weight=1.0,
         confidence_threshold=0.0,
@@ -447,13 +448,14 @@ def test_fewer_examples_than_clusters():
 
 
 @pytest.mark.parametrize(
-    "shape, settings, units, weights",
+    "shape, settings, units, noise, weights",
     [
-        ((6,), {}, (6, 64, 64, 3), (1.0, 0.1, 0.1, 0.1)),
-        ((6,), {"hidden_units": (5,)}, (6, 5, 3), (1.0, 0.1, 0.1)),
-        ((2, 3), {}, (6, 1200, 1200, 3), (1000.0, 10.0, 0.1, 0.1)),
+        ((6,), {}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1)),
+        ((6,), {"hidden_units": (5,), "noise": 0.0}, (6, 5, 3), 0.0, (1.0, 0.1, 0.1)),
+        ((2, 3), {}, (6, 1200, 1200, 3), 0.3, (1000.0, 10.0, 0.1, 0.1)),
     ],
 )
-def test_vectors_get_defaults_of_their_own(shape, settings, units, weights):
+def test_vectors_get_defaults_of_their_own(shape, settings, units, noise, weights):
     model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
     assert (model.ladder.units, model.denoising_weights) == (units, weights)
+    assert model.ladder.noise == (noise,) * len(units)
