@@ -14,6 +14,7 @@ from tfbind.labeling.sinkhorn import (
     free_shares,
     share_counts,
     solve,
+    solve_batch,
 )
 from tfbind.layers import AdditiveGaussianNoise
 from tfbind.models import _batch
@@ -29,7 +30,7 @@ _BATCH = 500  # of examples whose features are taken at a time
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
-_SCHEDULE = ("num_label_steps", "num_label_epochs")
+_SCHEDULE = ("num_label_views", "num_label_steps", "num_label_epochs", "num_online_epochs")
 VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
@@ -69,6 +70,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
+        num_online_epochs: Integer >= 0, epochs at first whose every step solves the labels of its
+            batch from other distorted views of it, by the classifier as it is; the label steps
+            come after them. Labels that stay for an epoch are learned whatever they are, the
+            first ones too, where distortions are all that tells kinds from looks: digits.
         seed: Integer, for the first labels and the distortions, or None to draw one.
 
     Call arguments:
@@ -123,6 +128,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
+        num_online_epochs: int = 0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -135,13 +141,14 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
         check_corruption(augmentation, "augmentation")
-        num_label_views = _checked_views(num_label_views, augmentation)
+        num_label_views = _checked_views("num_label_views", num_label_views, augmentation)
+        num_online_epochs = _checked_views("num_online_epochs", num_online_epochs, augmentation)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal if marginal is None or learned else tuple(shares)
         self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
-        self._label_epochs = label_epochs
+        self.num_online_epochs, self._label_epochs = num_online_epochs, label_epochs
         self.seed = seeds.base_seed(seed)
         self.units = backbone_units(self.event_shape, units)
         self._own_parts = {"backbone": backbone is None}
@@ -204,7 +211,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if training and self.augmentation is not None:
             images = self.augmentation.corrupt(images, seed)
         logits = self.logits(self.embed(images))
-        labels = self._given(batch) if training else tf.argmax(logits, axis=-1)  # [B, H]
+        labels = self._labels(batch, seed) if training else tf.argmax(logits, axis=-1)  # [B, H]
         costs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         terms = {
             "cross_entropy": tf.reduce_mean(costs, axis=-1),
@@ -213,9 +220,23 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         notes = {"changed_labels": self.changed_labels, "cluster_error": self.cluster_error}
         return {**terms, **{key: tf.identity(note) for key, note in notes.items() if training}}
 
-    def _given(self, batch: Mapping) -> tf.Tensor:
+    def _labels(self, batch: Mapping, seed: tf.Tensor) -> tf.Tensor:
+        """Returns what to learn, int32 `[B, H]`: labels of the rows, once they were solved."""
         _batch.require_keys(batch, ("index",))
-        return tf.transpose(self.row_labels(batch["index"]))
+
+        def given():
+            return tf.transpose(self.row_labels(batch["index"]))
+
+        def found():
+            return self._online_labels(batch["image"], seeds.fold(seed, VIEW_SALT))
+
+        if not self.num_online_epochs:
+            return given()
+        return tf.cond(tf.reduce_any(self.head_losses > 0), given, found)
+
+    def _online_labels(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        logits = self.logits(self.embed(self.augmentation.corrupt(images, seed)))
+        return solve_batch(logits, self.shares, self.strength)
 
     # Numbers of clusters.
 
@@ -263,7 +284,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
 
     def relabels_before(self, epoch: int) -> bool:
-        return self._label_epochs is None or epoch in self._label_epochs
+        epoch -= self.num_online_epochs
+        return epoch >= 0 and (self._label_epochs is None or epoch in self._label_epochs)
 
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`."""
@@ -370,11 +392,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "units", "strength", "marginal", "num_label_views")
+        names = ("num_heads", "units", "strength", "marginal", *_SCHEDULE)
         return {
             **super().get_config(),
             **saved_parts(self, self._own_parts),
-            **{name: getattr(self, name) for name in (*names, *_SCHEDULE, "seed")},
+            **{name: getattr(self, name) for name in (*names, "seed")},
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
         }
 
@@ -383,10 +405,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return cls(**restore_parts(config, ("backbone", "augmentation")))
 
 
-def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
-    if check_integer("num_label_views", num_views, 0) and augmentation is None:
+def _checked_views(name: str, number: int, augmentation: keras.Layer | None) -> int:
+    if check_integer(name, number, 0) and augmentation is None:
         raise ValueError(
-            "`num_label_views` must be 0 without an augmentation, which distorts. Received: "
-            f"num_label_views={num_views}."
+            f"`{name}` must be 0 without an augmentation, which distorts. Received: "
+            f"{name}={number}."
         )
-    return num_views
+    return number
