@@ -22,7 +22,7 @@ from tfbind.models._backbones import backbone_units, given_backbone, linear_head
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
-from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
+from tfbind.models._parts import check_corruption, check_views, restore_parts, run, saved_parts
 from tfbind.models._relabeling import RelabelingModel, spaced_epochs
 from tfbind.models._renumbering import renumbered
 
@@ -70,10 +70,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
-        num_online_epochs: Integer >= 0, epochs at first whose every step solves the labels of its
-            batch from other distorted views of it, by the classifier as it is; the label steps
-            come after them. Labels that stay for an epoch are learned whatever they are, the
-            first ones too, where distortions are all that tells kinds from looks: digits.
+        num_online_epochs: Integer >= 0, epochs at first in which each step solves the labels of
+            its batch, from other views of it; label steps come after them. Digits need these.
         seed: Integer, for the first labels and the distortions, or None to draw one.
 
     Call arguments:
@@ -110,6 +108,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
         which takes the features of one distorted view of each image with the network in training
         mode (here population statistics serve), and knows equal shares only.
+        Labels of a batch: Caron, Misra, Mairal, Goyal, Bojanowski, Joulin. Unsupervised Learning
+        of Visual Features by Contrasting Cluster Assignments. NeurIPS, 2020. Here they are hard.
     """
 
     term_weights = {"cross_entropy": 1.0}
@@ -141,8 +141,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
         check_corruption(augmentation, "augmentation")
-        num_label_views = _checked_views("num_label_views", num_label_views, augmentation)
-        num_online_epochs = _checked_views("num_online_epochs", num_online_epochs, augmentation)
+        num_label_views = check_views("num_label_views", num_label_views, augmentation)
+        num_online_epochs = check_views("num_online_epochs", num_online_epochs, augmentation)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal if marginal is None or learned else tuple(shares)
@@ -221,22 +221,18 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return {**terms, **{key: tf.identity(note) for key, note in notes.items() if training}}
 
     def _labels(self, batch: Mapping, seed: tf.Tensor) -> tf.Tensor:
-        """Returns what to learn, int32 `[B, H]`: labels of the rows, once they were solved."""
+        """Returns what to learn, int32 `[B, H]`: of the rows, once labels were solved for them."""
         _batch.require_keys(batch, ("index",))
 
         def given():
             return tf.transpose(self.row_labels(batch["index"]))
 
         def found():
-            return self._online_labels(batch["image"], seeds.fold(seed, VIEW_SALT))
+            view = self.augmentation.corrupt(batch["image"], seeds.split(seed, 2)[1])
+            return solve_batch(self.logits(self.embed(view)), self.shares, self.strength)
 
-        if not self.num_online_epochs:
-            return given()
-        return tf.cond(tf.reduce_any(self.head_losses > 0), given, found)
-
-    def _online_labels(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        logits = self.logits(self.embed(self.augmentation.corrupt(images, seed)))
-        return solve_batch(logits, self.shares, self.strength)
+        has_labeled = tf.reduce_any(self.head_losses > 0)
+        return tf.cond(has_labeled, given, found) if self.num_online_epochs else given()
 
     # Numbers of clusters.
 
@@ -403,12 +399,3 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     @classmethod
     def from_config(cls, config: dict) -> "SelfLabeling":
         return cls(**restore_parts(config, ("backbone", "augmentation")))
-
-
-def _checked_views(name: str, number: int, augmentation: keras.Layer | None) -> int:
-    if check_integer(name, number, 0) and augmentation is None:
-        raise ValueError(
-            f"`{name}` must be 0 without an augmentation, which distorts. Received: "
-            f"{name}={number}."
-        )
-    return number
