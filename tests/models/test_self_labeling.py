@@ -175,20 +175,6 @@ def test_shares_are_kept(tmp_path):
     assert again.marginal == "learned" and np.ptp(model.shares) > 1e-4
 
 
-def test_labels_are_solved_from_views():
-    one, more = noisy(num_label_views=1), noisy(num_label_views=8)
-    clean = self_labeling().embed(X[:20])
-    far = [np.abs(model.label_features(X[:20]) - clean).mean() for model in (one, more)]
-    assert 0 < far[1] < far[0]
-    np.testing.assert_array_equal(more.label_features(X[:20]), more.label_features(X[:20]))
-    np.testing.assert_array_equal(noisy().label_features(X[:20]), clean)
-    more.prepare_labels(160)
-    more.relabel(X)
-    found = more.solve_labels(more.label_features(X))["labels"]
-    assert (labels(more) == found.numpy()).mean() > 0.9
-    assert type(more).from_config(more.get_config()).num_label_views == 8
-
-
 def test_order_of_rows_is_that_of_labels():
     model = self_labeling()
     model.fit(X, epochs=2, verbose=0)
@@ -278,7 +264,6 @@ BAD = [
     ({"marginal": (0.5, 0.5)}, "`marginal` must hold 4 positive numbers that sum to 1"),
     ({"marginal": (1.2, 0.2, -0.2, -0.2)}, "`marginal` must hold 4 positive numbers"),
     ({"num_label_epochs": 3}, "`num_label_steps` and `num_label_epochs` must be given together."),
-    ({"num_label_views": 2, "augmentation": None}, "`num_label_views` must be 0 without an augm"),
     ({"num_online_epochs": 2, "augmentation": None}, "`num_online_epochs` must be 0 without an au"),
     ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0."),
     ({"strength": -1.0}, "`strength` must be a number in (0, inf)"),

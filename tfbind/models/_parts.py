@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbind._validation import check_integer, check_number
+from tfbind._validation import check_number
 from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.layers._corruption import Corruption
 
@@ -19,16 +19,6 @@ def check_corruption(layer: Any, name: str = "corruption") -> Corruption | None:
             f"Received: {name}={layer!r}."
         )
     return layer
-
-
-def check_views(name: str, number: int, augmentation: Corruption | None) -> int:
-    """Returns `number` of something that views serve; raises unless there are views, or it is 0."""
-    if check_integer(name, number, 0) and augmentation is None:
-        raise ValueError(
-            f"`{name}` must be 0 without an augmentation, which distorts. Received: "
-            f"{name}={number}."
-        )
-    return number
 
 
 def ladder_units(event_shape: tuple, hidden_units: Any, top: int) -> tuple[int, ...]:

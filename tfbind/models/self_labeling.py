@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._rows import dense
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling.sinkhorn import (
     check_enough_rows,
@@ -23,7 +22,7 @@ from tfbind.models._backbones import backbone_units, given_backbone, linear_head
 from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
-from tfbind.models._parts import check_corruption, check_views, restore_parts, run, saved_parts
+from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 from tfbind.models._relabeling import RelabelingModel, spaced_epochs
 from tfbind.models._renumbering import renumbered
 
@@ -31,8 +30,7 @@ _BATCH = 500  # of examples whose features are taken at a time
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
-_SCHEDULE = ("num_label_views", "num_label_steps", "num_label_epochs", "num_online_epochs")
-VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
+_SCHEDULE = ("num_label_steps", "num_label_epochs", "num_online_epochs")
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -66,8 +64,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
             learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
             standardised then, and none on images.
-        num_label_views: Integer >= 0, distorted views of an example whose mean features its label
-            is solved from; 0 for the example itself.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
@@ -126,7 +122,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         strength: float = 25.0,
         marginal: Sequence[float] | str | None = None,
         augmentation: keras.Layer | str | None = "default",
-        num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
         num_online_epochs: int = 0,
@@ -142,8 +137,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         given = self._default_noise(seed) if augmentation == "default" else augmentation
         self.augmentation = check_corruption(given, "augmentation")
-        self.num_label_views = check_views("num_label_views", num_label_views, given)
-        self.num_online_epochs = check_views("num_online_epochs", num_online_epochs, given)
+        self.num_online_epochs = _checked_online_epochs(num_online_epochs, given)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal if marginal is None or learned else tuple(map(float, marginal))
@@ -156,7 +150,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
         self._compile_label_step()
-        self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
         if self.augmentation is not None and not self.augmentation.built:
             self.augmentation.build((None, *self.event_shape))
@@ -290,7 +283,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`, sparse or not."""
-        found = self._solve(self._all_label_features(images))
+        features = self.predict(images, _BATCH, verbose=0)["features"]
+        found = self._solve(tf.constant(features))
         if not np.isfinite(found["head_losses"]).all():
             raise ValueError(
                 "`images` must have finite features where labels are solved. Received: NaN or "
@@ -299,32 +293,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.adopt_labels(found)
         self._warn_of_errors()
 
-    def _all_label_features(self, images: np.ndarray) -> tf.Tensor:
-        if not self.num_label_views:
-            return tf.constant(self.predict(images, _BATCH, verbose=0)["features"])
-        rows = _batch.check_values(images, self.fields(training=False)["image"])
-        starts = range(0, rows.shape[0], _BATCH)
-        return tf.concat([self._see(dense(rows[i : i + _BATCH])) for i in starts], axis=0)
-
-    def label_features(self, images: tf.Tensor, salt: tf.Tensor | int = VIEW_SALT) -> tf.Tensor:
-        """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
-
-        The distortions depend on the place in the batch and on nothing else, so that labels change
-        because the network does.
-        """
-        if self.augmentation is None or not self.num_label_views:
-            return self.embed(images)
-        seed = seeds.fold(self.seed, salt)
-        views = seeds.split(seed, self.num_label_views)
-        return tf.add_n(
-            [self.embed(self.augmentation.corrupt(images, view)) for view in views]
-        ) / len(views)
-
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
 
         Args:
-            features: float32 `[N, D]`, the `label_features` of the whole training set in its
+            features: float32 `[N, D]`, those of the whole training set in its
                 order, N known.
 
         Returns:
@@ -405,3 +378,12 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     @classmethod
     def from_config(cls, config: dict) -> "SelfLabeling":
         return cls(**restore_parts(config, ("backbone", "augmentation")))
+
+
+def _checked_online_epochs(number: int, augmentation: keras.Layer | None) -> int:
+    if check_integer("num_online_epochs", number, 0) and augmentation is None:
+        raise ValueError(
+            "`num_online_epochs` must be 0 without an augmentation, which makes the views that "
+            f"labels are solved from. Received: num_online_epochs={number}."
+        )
+    return number
