@@ -1,11 +1,16 @@
-"""Self-labelling: MNIST and 8x8 digits. The paper has neither; what it says of CIFAR-10 is near."""
+"""Self-labelling: MNIST and 8x8 digits, of which the paper has neither.
+
+On MNIST labels are solved in every step at first. With the CIFAR-10 script's label steps a first
+clustering by looks was confirmed, at errors of 21 to 44 % by seed. What to do instead was chosen by
+the labels of 10 000 training images, which the training itself does not see.
+"""
 
 from tfbind.training.preset import Optimizer, Paper, Part, Preset
 from tfbind.training.tasks import Clustering
 
 _PAPER = (
-    "ours, after the CIFAR-10 script of Asano et al., Self-Labelling via Simultaneous Clustering "
-    "and Representation Learning, arXiv:1911.05371"
+    "ours, after Asano et al., Self-Labelling via Simultaneous Clustering and Representation "
+    "Learning, arXiv:1911.05371, and for labels of a batch Caron et al., arXiv:2006.09882"
 )
 # Views within which a digit keeps its kind.
 _MNIST_VIEWS = Part("RandomAffine", rotation=15.0, scale=0.15, shear=0.3, shift=2.0, seed=0)
@@ -52,6 +57,7 @@ PRESETS = (
         name="sela-mnist-128",
         summary="Self-labelling on MNIST, 128 clusters, for features: ours",
         num_clusters=128,
+        batch_size=500,
         paper=Paper(source=_PAPER),
     ),
     _DIGITS,
