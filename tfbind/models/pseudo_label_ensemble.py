@@ -69,9 +69,6 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
 
         strong_agreement: Integer; more members than that agree on two examples of one pseudo-class.
             None for M - 1, all but one, so that all agree.
-        later_strong_agreement: Integer, the same once there are pseudo-labels; None for no change.
-            The first labels have to be right; then members share their numbers, and most of them
-            know better than one that holds on to its error.
         weak_agreement: Integer; no more members than that agree on two of different ones, as far
             as the second is not taken yet; see `labeling.agreement_buckets`.
         confidence_threshold: Float in [0, 1); every member's greatest probability is above it for
@@ -149,7 +146,6 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.6,
         strong_agreement: int | None = None,
-        later_strong_agreement: int | None = None,
         weak_agreement: int = 1,
         confidence_threshold: float = 0.0,
         leave_out_merged: bool = False,
@@ -165,7 +161,6 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             num_clusters,
             num_members,
             strong_agreement=strong_agreement,
-            later_strong_agreement=later_strong_agreement,
             weak_agreement=weak_agreement,
             confidence_threshold=confidence_threshold,
             leave_out_merged=leave_out_merged,
