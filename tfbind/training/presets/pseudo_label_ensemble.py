@@ -65,6 +65,7 @@ _INVARIANT = _MNIST.changed(
         leave_out_merged=True,
         first_epochs=10,
         round_epochs=5,
+        batched=False,  # quicker on a CPU; --set batched=True on an accelerator
     ),
     optimizer=Optimizer(learning_rate=2e-3, schedule="linear", decay_start=0.6),
     batch_size=250,
