@@ -14,7 +14,7 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     ("_backend", "_files", "_registration", "_validation", "seeds"),
-    ("data", "metrics"),
+    ("data", "metrics", "reading"),
     ("plots",),
     ("distributions", "labeling", "layers", "losses"),
     ("models",),

@@ -4,6 +4,7 @@ from tfbind.training import callbacks as callbacks
 from tfbind.training import presets as presets
 from tfbind.training import tasks as tasks
 from tfbind.training.folder import Run as Run
+from tfbind.training.own import own_data as own_data
 from tfbind.training.preset import Optimizer as Optimizer
 from tfbind.training.preset import Paper as Paper
 from tfbind.training.preset import Part as Part
@@ -25,6 +26,7 @@ __all__ = [
     "callbacks",
     "evaluate",
     "figures",
+    "own_data",
     "presets",
     "regroup",
     "select_num_groups",

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbind import _files
+from tfbind import _files, reading
 from tfbind.models._grouping import GroupingModel
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
@@ -55,8 +55,14 @@ class Run:
 
     @property
     def given(self) -> Given:
-        """Shape and hash of the data if the caller gave it, None if the preset's was taken."""
+        """What it remembers of data that the caller gave; None if the preset's was taken."""
         return self._described()[1]
+
+    @property
+    def preparation(self) -> reading.Preparation | None:
+        """What was done to files of the caller's own, None if there were none."""
+        given = self.given or {}
+        return reading.preparation_of(given["preparation"]) if "preparation" in given else None
 
     @property
     def is_finished(self) -> bool:
@@ -115,6 +121,8 @@ class Run:
         labels: np.ndarray | None = None,
     ) -> Source:
         """Returns where examples come from; raises if only the run's caller has them."""
+        if self.preparation is not None and images is None:
+            return Source(self.preset.task, data_dir, None, self._own_data())
         if self.given is not None and images is None:
             raise ValueError(
                 f"`images` must be given for {str(self.path)!r}, whose training images were given "
@@ -140,7 +148,7 @@ class Run:
             )
         if self.given != given:
             raise ValueError(
-                "`images` and `labels` must be those that the run began with. Received: others "
+                "The data must be what the run began with, read as then. Received: other data "
                 f"for {str(self.path)!r}; choose another folder."
             )
 
@@ -169,6 +177,18 @@ class Run:
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
         self._write("metrics.json", json.dumps({**self.metrics, "test": scores}, indent=2))
+
+    def _own_data(self) -> reading.OwnData:
+        """Reads the caller's files again."""
+        given = self.given
+        options = reading.Options.from_json(given["options"])
+        own = reading.read_data(given["data"], None, options, preparation=self.preparation)
+        if own.described() != given:
+            raise ValueError(
+                f"The data in {given['data']!r} must be what the run was trained on. Received: "
+                "other data; score and draw it by `images`, or train a new run."
+            )
+        return own
 
     def _load(self) -> keras.Model:
         self._check_finished()

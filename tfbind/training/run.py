@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
+from tfbind.reading import OwnData
 from tfbind.training.callbacks import ProgressLine
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 from tfbind.training.folder import Path, Run
+from tfbind.training.own import own_data
 from tfbind.training.preset import Preset
 from tfbind.training.source import Source
 from tfbind.training.tasks import TrainingData
@@ -30,6 +32,7 @@ def train(
     *,
     images: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    data: OwnData | Path | None = None,
     checkpoint_interval: float = 20.0,
     verbose: int = 1,
 ) -> keras.Model:
@@ -43,6 +46,7 @@ def train(
             in the range of the model.
         labels: What the preset's task calls the labels of those, or None where it needs none. The
             first of them are followed during training.
+        data: Files to train on instead: what `own_data` returns, or a path that it takes.
         checkpoint_interval: Seconds between checkpoints at least.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
 
@@ -53,17 +57,18 @@ def train(
     Raises:
         ValueError: If the folder holds another run, data is missing, or the training diverged.
     """
-    run, data = Run(run), Source.of(preset.task, data_dir, images, labels)
-    given = data.described()
+    run, source = Run(run), _source(preset, data_dir, images, labels, data)
+    given = source.described()
     run.check(preset, given)
     if run.is_finished:
         return run.load()
-    training_data = preset.task.training_data(data.training(), preset.batch_size, preset.seed)
+    examples = source.training()
+    training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
-    if images is not None:
-        check_array("images", data.test().image, model.event_shape, *model.value_range)
+    if given is not None:
+        check_array("images", examples.floats().image, model.event_shape, *model.value_range)
     stopping = _stopping(preset, training_data)
-    own = preset.task.callbacks(model, data.watched(), preset.seed)
+    own = preset.task.callbacks(model, source.watched(), preset.seed)
     run.claim(preset, given)
     checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
     _fit(preset, model, training_data, own, checkpoint, verbose)
@@ -140,6 +145,21 @@ def figures(
     run = Run(run)
     model, data = run.load(), run.source(data_dir, images, labels)
     return run.preset.task.figures(model, data.test(), run.preset.seed)
+
+
+def _source(
+    preset: Preset,
+    data_dir: str | None,
+    images: np.ndarray | None,
+    labels: np.ndarray | None,
+    data: OwnData | Path | None,
+) -> Source:
+    if data is None:
+        return Source.of(preset.task, data_dir, images, labels)
+    if images is not None:
+        raise ValueError("`data` must be None where `images` are given. Received: both.")
+    own = data if isinstance(data, OwnData) else own_data(preset, data)
+    return Source(preset.task, data_dir, None, own)
 
 
 def _stopping(preset: Preset, training_data: TrainingData) -> ResumableEarlyStopping | None:
