@@ -21,7 +21,10 @@ FLOORS = (
     ("training",),
     ("export",),
     ("serving",),
-    ("_console", "_image_files", "_image_verbs", "cli", "quickstart"),
+    (
+        *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),
+        *("cli", "quickstart"),
+    ),
 )
 FLOOR = {f"tfbind.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
 

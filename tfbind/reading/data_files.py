@@ -118,7 +118,7 @@ class PictureFiles:
         if not images:
             raise errors[0]
         known = None if self.classes is None else np.unique(labels, return_inverse=True)[1]
-        return Loaded(np.stack(images), names, known, left_out(errors, len(self.files)))
+        return Loaded(np.stack(images), names, known, left_out(errors))
 
 
 class TableFile:
@@ -287,12 +287,13 @@ def numbered(stem: str, count: int) -> list[str]:
     return [f"{stem}-{i:0{width}d}" for i in range(count)]
 
 
-def left_out(errors: Sequence[Exception], num_files: int) -> tuple[str, ...]:
+def left_out(errors: Sequence[Exception]) -> tuple[str, ...]:
     """Returns a note on files that could not be read, if any."""
     if not errors:
         return ()
     named = " ".join(" ".join(str(error).split()) for error in errors[:_LISTED])
-    return (f"{len(errors)} of {num_files} files were left out: {named}",)
+    files = "1 file was" if len(errors) == 1 else f"{len(errors)} files were"
+    return (f"{files} left out: {named}",)
 
 
 def _only(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
