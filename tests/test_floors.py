@@ -23,6 +23,7 @@ FLOORS = (
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),
+        "_training",
         *("cli", "quickstart"),
     ),
 )

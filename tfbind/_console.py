@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import sys
 import tempfile
 import typing
@@ -168,6 +169,16 @@ def watched(items: Sequence) -> Iterable:
         return
     with click.progressbar(items, file=sys.stderr, label="Reading") as bar:
         yield from bar
+
+
+def quoted(path: str | os.PathLike) -> str:
+    """Returns a path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def minded(sentences: Iterable[str]) -> str:
+    """Returns warnings as they are printed, a line each."""
+    return "".join(f"Mind: {sentence}\n" for sentence in sentences)
 
 
 def score(metric: str, value: float | None) -> str:

@@ -30,6 +30,19 @@ class _Size(click.ParamType):
         return int(sides[1]), int(sides[2] or sides[1])
 
 
+class _Count(click.ParamType):
+    """An integer from 2 on, or "auto"."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if value == "auto" or isinstance(value, int):
+            return value
+        if not value.isdigit() or int(value) < 2:
+            self.fail(f"{value!r} is neither an integer >= 2 nor auto.")
+        return int(value)
+
+
 _ground = click.option("--ground", help="What shows through transparent pixels, such as white.")
 _white = click.option("--white", type=float, help="Value of white in files of over 8 bits.")
 _frames = click.option(
@@ -82,18 +95,32 @@ def for_answers(command: Callable) -> Callable:
     return _collected(command, _SHARED)
 
 
+def numbers(command: Callable) -> Callable:
+    """Adds the options that say how many there are, given to a verb as the dict `wanted`."""
+    options = {
+        "find": click.option(
+            "--find",
+            type=click.Choice(["groups", "clusters"]),
+            help="For auto: parts of each picture, or kinds of them.",
+        ),
+        "num_groups": click.option("--num-groups", type=_Count(), help="Of a picture: K, or auto."),
+        "num_clusters": click.option("--num-clusters", type=_Count(), help="K, or auto."),
+    }
+    return _collected(command, options, "wanted")
+
+
 def adapted(preparation: "reading.Preparation", told: dict[str, Any]) -> "reading.Preparation":
     """Returns a preparation with what the user told otherwise."""
     known = {field.name for field in dataclasses.fields(preparation)}
     return dataclasses.replace(preparation, **{k: x for k, x in told.items() if k in known})
 
 
-def _collected(command: Callable, options: dict[str, Callable]) -> Callable:
+def _collected(command: Callable, options: dict[str, Callable], into: str = "told") -> Callable:
     @functools.wraps(command)
     def collecting(*args: Any, **kwargs: Any) -> Any:
-        told = {name: kwargs.pop(name) for name in options}
-        told = {name: value for name, value in told.items() if value is not None}
-        return command(*args, told=told, **kwargs)
+        given = {name: kwargs.pop(name) for name in options}
+        kwargs[into] = {name: value for name, value in given.items() if value is not None}
+        return command(*args, **kwargs)
 
     for option in reversed(options.values()):
         collecting = option(collecting)

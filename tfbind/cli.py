@@ -4,10 +4,11 @@ Results go to standard output, progress and errors to standard error.
 """
 
 import pathlib
+from typing import Any
 
 import click
 
-from tfbind import _console, _image_verbs
+from tfbind import _console, _data_options, _image_verbs
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -58,6 +59,9 @@ def _listed(preset):
 @main.command()
 @click.argument("preset")
 @click.option("--run", type=_console.PATH, help="Folder for the run.  [default: runs/PRESET]")
+@click.option("--data", help="Your own: a folder of pictures, an array, a table, or a data set.")
+@_data_options.for_training
+@_data_options.numbers
 @_console.data_dir
 @click.option("--seed", type=int, help="Shorthand for --set seed=SEED.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
@@ -65,27 +69,31 @@ def _listed(preset):
 def train(
     preset: str,
     run: pathlib.Path | None,
+    data: str | None,
+    told: dict[str, Any],
+    wanted: dict[str, Any],
     data_dir: str | None,
     seed: int | None,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Train PRESET into a run folder.
+    """Train PRESET into a run folder, on its data or on your own.
 
-    A training that was interrupted there goes on to the weights it would have had.
+    With `auto` for PRESET it looks at your data and chooses. A training that was interrupted
+    goes on to the weights it would have had.
     """
     _console.load_tensorflow()
-    from tfbind import plots, training
+    from tfbind import _training, plots, training
 
     changes = changes if seed is None else (*changes, f"seed={seed}")
-    chosen = _console.with_changes(training.presets.get(preset), changes)
-    folder = training.Run(run or pathlib.Path("runs") / chosen.name)
+    plan = _training.planned(preset, data, told, wanted, changes)
+    folder = training.Run(run or pathlib.Path("runs") / plan.preset.name)
     with _console.progress():
-        training.train(chosen, folder, data_dir)
+        plan.train(folder, data_dir)
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)
-    result = {"run": str(folder.path), "preset": chosen.name, **folder.metrics}
+    result = {"run": str(folder.path), "preset": plan.preset.name, **folder.metrics}
     _console.show(result, as_json, _told(folder, figures))
 
 
@@ -100,8 +108,19 @@ def _told(run, figures):
     return (
         f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
         f"Wrote {run.path}{pictures}.\n"
-        f"Next: tfbind evaluate {run.path}"
+        f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
+        f"Next: {_next(run)}"
     )
+
+
+def _next(run):
+    """Returns the command that comes after a training."""
+    if run.preparation is None or run.given["classes"]:
+        return f"tfbind evaluate {_console.quoted(run.path)}"
+    verb = "group" if run.preset.task.METRIC == "ami" else "cluster"
+    out = "groups" if verb == "group" else "labels.csv"
+    files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
+    return f"tfbind {verb} {files} --out {out}"
 
 
 @main.command()
@@ -171,25 +190,28 @@ def export(
     quantize: str,
     as_json: bool,
 ) -> None:
-    """Write a run's model for servers and devices.
+    """Write the model of a RUN or a Keras file for servers and devices.
 
     Servers take the SavedModel, a new version each time; devices take the TFLite file.
     """
     _console.load_tensorflow()
+    from tfbind import _models
     from tfbind import export as exporting
-    from tfbind import training
 
-    folder = training.Run(run)
-    model, name = folder.load(), folder.preset.name
-    out = out or folder.path / "export"
+    model, name, preparation, _ = _models.load(run)
+    out = out or _models.export_folder(run)
     result, lines = {}, []
     if form != "tflite":
         with _console.working("Writing the SavedModel"):
-            result["saved_model"] = exporting.export_saved_model(model, out / name)
+            result["saved_model"] = exporting.export_saved_model(
+                model, out / name, preparation=preparation
+            )
         lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / name}"]
     if form != "savedmodel":
         with _console.working("Writing and running the TFLite file"):
-            report = exporting.export_tflite(model, out / f"{name}.tflite", quantize)
+            report = exporting.export_tflite(
+                model, out / f"{name}.tflite", quantize, preparation=preparation
+            )
         error = max(
             part["max"] for endpoint in report["errors"].values() for part in endpoint.values()
         )
@@ -205,12 +227,16 @@ def export(
 @_artifact
 @_console.as_json
 def check(artifact: pathlib.Path, as_json: bool) -> None:
-    """Run a SavedModel or TFLite file and check its answers."""
+    """Run a SavedModel or TFLite file and check its answers.
+
+    Of a run or a Keras file it checks the SavedModel, written if need be.
+    """
     _console.load_tensorflow()
+    from tfbind import _models
     from tfbind import export as exporting
 
     with _console.working("Running it"):
-        report = exporting.check_artifact(artifact)
+        report = exporting.check_artifact(_models.exported(artifact))
     rows = [
         (
             name,
@@ -229,15 +255,15 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
 @click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
 @click.option("--name", help="Name of the model.  [default: the folder's]")
 def serve(artifact: pathlib.Path, port: int, rest_port: int, name: str | None) -> None:
-    """Serve a folder of SavedModel versions until Ctrl-C.
+    """Serve a folder of SavedModel versions, a run or a Keras file until Ctrl-C.
 
     It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
     a reference server for tests and local use.
     """
     _console.load_tensorflow()
-    from tfbind import serving
+    from tfbind import _models, serving
 
-    serving.serve(artifact, port, rest_port, name)
+    serving.serve(_models.exported(artifact), port, rest_port, name)
 
 
 @main.command()

@@ -3,6 +3,14 @@
 from tfbind.training import callbacks as callbacks
 from tfbind.training import presets as presets
 from tfbind.training import tasks as tasks
+from tfbind.training.auto import Plan as Plan
+from tfbind.training.auto import choose as choose
+from tfbind.training.counting import MixtureCount as MixtureCount
+from tfbind.training.counting import choose_num_groups as choose_num_groups
+from tfbind.training.counting import count_by_mixture as count_by_mixture
+from tfbind.training.counting import with_num_clusters as with_num_clusters
+from tfbind.training.diagnosis import Finding as Finding
+from tfbind.training.diagnosis import diagnose as diagnose
 from tfbind.training.folder import Run as Run
 from tfbind.training.own import own_data as own_data
 from tfbind.training.preset import Optimizer as Optimizer
@@ -17,13 +25,20 @@ from tfbind.training.selection import regroup as regroup
 from tfbind.training.selection import select_num_groups as select_num_groups
 
 __all__ = [
+    "Finding",
+    "MixtureCount",
     "NumGroupsSelection",
     "Optimizer",
     "Paper",
     "Part",
+    "Plan",
     "Preset",
     "Run",
     "callbacks",
+    "choose",
+    "choose_num_groups",
+    "count_by_mixture",
+    "diagnose",
     "evaluate",
     "figures",
     "own_data",
@@ -32,4 +47,5 @@ __all__ = [
     "select_num_groups",
     "tasks",
     "train",
+    "with_num_clusters",
 ]

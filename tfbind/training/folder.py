@@ -174,6 +174,12 @@ class Run:
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
 
+    def keep(self, model: keras.Model, notes: dict[str, Any]) -> None:
+        """Puts a changed model in the place of the run's, and notes why in `metrics.json`."""
+        with _files.replacing(self.path / "model.keras") as partial:
+            model.save(partial)
+        self._write("metrics.json", json.dumps({**self.metrics, **notes}, indent=2))
+
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
         self._write("metrics.json", json.dumps({**self.metrics, "test": scores}, indent=2))

@@ -14,6 +14,7 @@ from tfbind.models._relabeling import Relabeling, RelabelingModel
 from tfbind.reading import OwnData
 from tfbind.training.callbacks import ProgressLine
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
+from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.own import own_data
 from tfbind.training.preset import Preset
@@ -23,6 +24,7 @@ from tfbind.training.tasks.base import Examples
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
+_DIAGNOSED = 5000  # examples
 
 
 def train(
@@ -73,7 +75,8 @@ def train(
     checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
     _fit(preset, model, training_data, own, checkpoint, verbose)
     model.end_training()
-    run.finish(model, checkpoint.history, _notes(preset, checkpoint.history))
+    notes = _notes(preset, checkpoint.history) | _diagnosis(model, examples, source)
+    run.finish(model, checkpoint.history, notes)
     return model
 
 
@@ -207,6 +210,13 @@ def _fit(
         shuffle=False,  # the pipeline does
         verbose=2 if verbose == 2 else 0,
     )
+
+
+def _diagnosis(model: keras.Model, examples: Examples, source: Source) -> dict[str, Any]:
+    """Returns what `metrics.json` says of what seems to have gone wrong."""
+    some = examples.take(slice(_DIAGNOSED)).floats().image
+    unseen = None if source.own is None else source.test().image
+    return {"diagnosis": [finding._asdict() for finding in diagnose(model, some, unseen)]}
 
 
 def _labelled_by(

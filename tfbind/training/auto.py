@@ -1,0 +1,107 @@
+"""Which preset suits a person's data, and why."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tfbind import reading
+from tfbind._validation import check_choice
+from tfbind.training.preset import Paper, Part, Preset
+from tfbind.training.presets import get
+
+_FIND = ("groups", "clusters")
+_STEPS = 4000  # of a training, about; epochs follow from the number of examples
+_FEW = 10  # clusters where nobody says how many
+
+
+class Plan(NamedTuple):
+    """A preset for some data, and the reasons for it: sentences."""
+
+    preset: Preset
+    reasons: tuple[str, ...]
+
+
+def choose(look: reading.Look, find: str | None = None) -> Plan:
+    """Chooses a preset for own data by what it looks like.
+
+    Pictures in two tones on a plain ground, of which no classes are known, are taken for scenes
+    of several things, whose parts are to be found; all other data for examples of several kinds.
+
+    Args:
+        look: What the data looks like: `open_data(path).look()`.
+        find: "groups" or "clusters", or None to choose.
+
+    Returns:
+        A `Plan`: a preset called "auto", and why.
+
+    Raises:
+        ValueError: If groups are wanted of what has no pixels.
+
+    Example:
+
+    >>> path = tempfile.mkdtemp() + "/table.csv"
+    >>> _ = open(path, "w").write("width,height\\n1,2\\n3,5\\n2,2\\n")
+    >>> plan = tfbind.training.choose(tfbind.reading.open_data(path).look())
+    >>> plan.preset.model.name
+    'SelfLabeling'
+    """
+    has_pixels = look.kind != "rows" and (look.shape is None or len(look.shape) > 1)
+    if find is not None:
+        check_choice("find", find, _FIND)
+    if find == "groups" and not has_pixels:
+        raise ValueError(
+            "`find` must be 'clusters' for data without pixels. Received: find='groups', and "
+            f"{look.kind}."
+        )
+    drawings = has_pixels and look.is_plain and look.has_two_levels
+    if find == "groups" or (find is None and drawings and not look.classes):
+        return _groups(look, find)
+    return _clusters(look, has_pixels, find)
+
+
+def _groups(look: reading.Look, find: str | None) -> Plan:
+    why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
+    preset = get("rc-shapes").changed(num_groups=2, validation=0.1)
+    reasons = (
+        f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
+        "By Reconstruction Clustering, which needs few pictures and minutes.",
+        "Reads them as drawings of two tones, of 28x28 pixels; --size 40 sees finer lines.",
+    )
+    return Plan(_named(preset, look), reasons)
+
+
+def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
+    why = "as you say" if find else "classes are known" if look.classes else "examples of kinds"
+    chosen = f"Finds the kinds of {look.kind} ({why}"
+    chosen += "; --find groups finds the parts of each)." if has_pixels else ")."
+    views = "and views of each picture that leave its kind as it is" if has_pixels else "and noise"
+    reasons = (
+        chosen,
+        f"By self-labelling: a classifier and balanced labels that fit each other, {views}.",
+        f"Trains for about {_STEPS} steps; clusters come out of about equal size.",
+    )
+    preset = get("sela-mnist" if has_pixels else "sela-digits")
+    if not has_pixels:
+        preset = _for_rows(preset)
+    return Plan(_named(preset, look, num_clusters=len(look.classes) or _FEW), reasons)
+
+
+def _for_rows(preset: Preset) -> Preset:
+    """Returns a preset of images for vectors: dense layers, and noise instead of views."""
+    settings: Mapping[str, Any] = {
+        **preset.model.settings,
+        "units": (128, 128, 64),
+        "augmentation": Part("AdditiveGaussianNoise", stddev=0.1),
+    }
+    return preset.changed(model=Part(preset.model.name, **settings))
+
+
+def _named(preset: Preset, look: reading.Look, **changes: Any) -> Preset:
+    steps = max(1, look.num // preset.batch_size)
+    return preset.changed(
+        name="auto",
+        summary="chosen for own data",
+        max_epochs=max(20, min(300, _STEPS // steps)),
+        watched_split=None,
+        paper=Paper(source="ours"),
+        **changes,
+    )
