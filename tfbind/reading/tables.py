@@ -182,7 +182,7 @@ def _fitted(name: str, column: pa.ChunkedArray, unit: bool) -> Column | str:
         return "it holds dates or times; turn them into numbers first"
     if not _is_text(column.type):
         return f"it holds neither numbers nor texts, but {column.type}"
-    kinds = sorted(set(_texts(column)) - {""})
+    kinds = sorted(set(_texts(column).tolist()) - {""})
     if len(kinds) == 1:
         return f"it is {kinds[0]!r} throughout"
     if len(kinds) > max(2, min(_MOST_KINDS, len(column) // 2)):
