@@ -225,7 +225,7 @@ def test_pictures_for_a_run_on_vectors(classifier, greys, monkeypatch):
 
 
 def test_select_writes_a_plot(run, scene, data_dir, tmp_path):
-    options = ("--data-dir", data_dir, "--max-groups", 3, "--out", tmp_path / "plot.png")
+    options = ("--data-dir", data_dir, "--max", 3, "--out", tmp_path / "plot.png")
     found = succeed_json("select", run, *options)
     assert found["candidates"] == [2, 3]
     assert found["best"] == found["candidates"][int(np.argmax(found["log_likelihoods"]))]
@@ -446,7 +446,7 @@ def test_images_that_do_not_fit(run, images, tmp_path):
 
 def test_settings_and_names_that_do_not_fit(run, scene, tmp_path):
     assert "`num_groups` must be an integer >= 2." in fail("group", run, scene, "--num-groups", 1)
-    assert "`candidates` must hold at least" in fail("select", run, scene, "--max-groups", 1)
+    assert "`candidates` must hold at least" in fail("select", run, scene, "--max", 1)
     assert "`num_starts` must be an integer >= 1." in fail("evaluate", run, "--starts", 0)
 
 

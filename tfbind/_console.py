@@ -39,6 +39,10 @@ run = click.argument("run", type=PATH)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 data_dir = click.option("--data-dir", help="Folder of TFDS data sets.  [default: TFDS' own]")
 
+processes = click.option(
+    "--processes", type=int, help="Trainings at a time, one core each.  [default: one a core]"
+)
+
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 
 

@@ -123,43 +123,83 @@ def cluster(
 @click.command()
 @_console.run
 @click.argument("files", type=_data_options.FILES, nargs=-1)
-@click.option("--max-groups", type=int, default=8, show_default=True, help="Largest K to try.")
-@click.option("--out", type=_console.PATH, help="Plot to write.  [default: RUN/num_groups.png]")
+@click.option("--max", "most", type=int, help="Largest K to try.  [default: 8 groups, 12 clusters]")
+@click.option("--trainings", default=3, show_default=True, help="For each K, of clusters.")
+@_console.processes
+@click.option("--out", type=_console.PATH, help="Plot to write.  [default: in RUN]")
 @_data_options.for_answers
 @_console.data_dir
 @_console.as_json
 def select(
     run: pathlib.Path,
     files: tuple[pathlib.Path, ...],
-    max_groups: int,
+    most: int | None,
+    trainings: int,
+    processes: int | None,
     out: pathlib.Path | None,
     told: dict[str, Any],
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Pick the number of groups that explains FILES best.
+    """Pick the number of groups that explains FILES best, or of clusters to agree on.
 
-    Without FILES it takes the run's test images. It plots the log-likelihood of each number.
+    Without FILES it takes the run's test images. For a run that groups it plots the
+    log-likelihood of each number. For one that clusters it trains the run's preset several times
+    with each number, into folders select/clusters-K in RUN, and plots how well these agree.
     """
     _console.load_tensorflow()
+    from tfbind import training
+
+    folder = training.Run(run)
+    counts_clusters = "num_clusters" in folder.preset.settings()
+    wanted = ("probabilities", "clusters") if counts_clusters else ("assignments", _GROUPS)
+    loaded = _loaded(run, told, wanted)
+    with _console.progress():
+        images = _read_all(loaded, files) if files else folder.source(data_dir).test().image
+        if counts_clusters:
+            found = _select_clusters(folder, images, most, data_dir, trainings, processes)
+        else:
+            found = _select_groups(folder, loaded.model, images, most)
+    _show_selection(*found, out, as_json)
+
+
+def _select_groups(folder, model, images, most):
     from tfbind import plots, training
 
-    loaded = _loaded(run, told, ("assignments", _GROUPS))
-    with _console.progress():
-        images = (
-            _read_all(loaded, files) if files else training.Run(run).source(data_dir).test().image
-        )
-        candidates = range(2, max_groups + 1)
-        selection = training.select_num_groups(loaded.model, images, candidates, verbose=1)
-    out = out or run / "num_groups.png"
-    plots.save(plots.num_groups_figure(selection), out)
-    rows = [
-        (str(k), f"{value:.2f}", "best" if k == selection.best else "")
-        for k, value in zip(selection.candidates, selection.log_likelihoods, strict=True)
-    ]
-    text = _console.table(("K", "log-likelihood, nats per image", ""), rows)
+    candidates = range(2, (8 if most is None else most) + 1)
+    selection = training.select_num_groups(model, images, candidates, verbose=1)
+    figure, plot = plots.num_groups_figure(selection), folder.path / "num_groups.png"
+    return selection, selection.log_likelihoods, "log-likelihood, nats per image", figure, plot
+
+
+def _select_clusters(folder, images, most, data_dir, trainings, processes):
+    from tfbind import plots, training
+    from tfbind.training.processes import num_cores
+
+    source = folder.source(data_dir)  # raises if only the run's caller has the images
+    selection = training.select_preset_clusters(
+        folder.preset,
+        folder.path / "select",
+        range(2, (12 if most is None else most) + 1),
+        data_dir,
+        images=images,
+        data=source.own,
+        trainings=trainings,
+        processes=num_cores() if processes is None else processes,
+    )
+    figure, plot = plots.num_clusters_figure(selection), folder.path / "num_clusters.png"
+    return selection, selection.agreements, "agreement of trainings", figure, plot
+
+
+def _show_selection(selection, values, title, figure, plot, out, as_json):
+    from tfbind import plots
+
+    out = out or plot
+    plots.save(figure, out)
+    pairs = zip(selection.candidates, values, strict=True)
+    rows = [(str(k), f"{x:.3f}", "best" if k == selection.best else "") for k, x in pairs]
     result = {**selection._asdict(), "plot": str(out)}
-    _console.show(result, as_json, f"{text}\nWrote {out}")
+    _console.show(result, as_json, f"{_console.table(('K', title, ''), rows)}\nWrote {out}")
 
 
 def _loaded(path, told, wanted, data_dir=None, **changes):

@@ -23,9 +23,9 @@ class Planned(NamedTuple):
     own: reading.OwnData | None
     finds_groups: bool
 
-    def train(self, folder: training.Run, data_dir: str | None) -> None:
+    def train(self, folder: training.Run, data_dir: str | None, processes: int) -> None:
         """Trains into a folder, or goes on there."""
-        training.train(self.preset, folder, data_dir, data=self.own)
+        training.train(self.preset, folder, data_dir, data=self.own, processes=processes)
         if self.finds_groups and "num_groups" not in folder.metrics:
             training.choose_num_groups(folder, data_dir, verbose=1)
 

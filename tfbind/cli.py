@@ -64,6 +64,11 @@ def _listed(preset):
 @_data_options.numbers
 @_console.data_dir
 @click.option("--seed", type=int, help="Shorthand for --set seed=SEED.")
+@click.option(
+    "--starts", type=int, help="Shorthand for --set starts=STARTS: keep the best of them."
+)
+@click.option("--seeds", metavar="SEED,...", help="Train with each, and compare their scores.")
+@_console.processes
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @_console.as_json
 def train(
@@ -74,27 +79,83 @@ def train(
     wanted: dict[str, Any],
     data_dir: str | None,
     seed: int | None,
+    starts: int | None,
+    seeds: str | None,
+    processes: int | None,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train PRESET into a run folder, on its data or on your own.
 
     With `auto` for PRESET it looks at your data and chooses. A training that was interrupted
-    goes on to the weights it would have had.
+    there goes on to the weights it would have had. With --starts it trains from several seeds, and
+    the run is the one that looks best without labels. With --seeds there is a folder seed-SEED for
+    each in the run folder, and a table of their scores.
     """
     _console.load_tensorflow()
-    from tfbind import _training, plots, training
+    from tfbind import _training, training
+    from tfbind.training.processes import num_cores
 
-    changes = changes if seed is None else (*changes, f"seed={seed}")
+    given = {"seed": seed, "starts": starts}
+    changes = (*changes, *(f"{name}={x}" for name, x in given.items() if x is not None))
     plan = _training.planned(preset, data, told, wanted, changes)
-    folder = training.Run(run or pathlib.Path("runs") / plan.preset.name)
+    processes = num_cores() if processes is None else processes
+    if seeds is None:
+        folder = training.Run(run or pathlib.Path("runs") / plan.preset.name)
+        _train_one(plan, folder, data_dir, processes, as_json)
+    else:
+        several = run or pathlib.Path("runs") / f"{plan.preset.name}-seeds"
+        _train_several(plan, several, _read_seeds(seeds), data_dir, processes, as_json)
+
+
+def _train_one(plan, folder, data_dir, processes, as_json):
+    from tfbind import plots, training
+
     with _console.progress():
-        plan.train(folder, data_dir)
+        plan.train(folder, data_dir, processes)
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)
     result = {"run": str(folder.path), "preset": plan.preset.name, **folder.metrics}
     _console.show(result, as_json, _told(folder, figures))
+
+
+def _read_seeds(text):
+    """Returns the integers of a text such as "1,2,3"."""
+    try:
+        return [int(each) for each in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"`--seeds` must be integers with commas between them. Received: seeds={text!r}."
+        ) from None
+
+
+def _train_several(plan, directory, seeds, data_dir, processes, as_json):
+    from tfbind import training
+    from tfbind.training.several import mean_and_spread
+
+    with _console.progress():
+        scores = training.train_seeds(
+            plan.preset, directory, seeds, data_dir, data=plan.own, processes=processes
+        )
+    summary = mean_and_spread(scores)
+    rows = [
+        (
+            name,
+            *(_console.said(name, x) for x in (*pair, *(each[name] for each in scores.values()))),
+        )
+        for name, pair in summary.items()
+    ]
+    header = ("score", "mean", "spread", *(f"seed {seed}" for seed in scores))
+    result = {
+        "runs": str(directory),
+        "preset": plan.preset.name,
+        "seeds": scores,
+        "mean": {name: mean for name, (mean, _) in summary.items()},
+        "spread": {name: spread for name, (_, spread) in summary.items()},
+    }
+    text = f"{_console.table(header, rows)}\nWrote {directory}, with seeds.csv."
+    _console.show(result, as_json, text)
 
 
 def _told(run, figures):
@@ -105,7 +166,7 @@ def _told(run, figures):
     else:
         kept = f"the loss of the last was {notes['loss']:.4g}"
     pictures = f" with {', '.join(figures)}" if figures else ""
-    return (
+    return _told_of_starts(notes) + (
         f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
         f"Wrote {run.path}{pictures}.\n"
         f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
@@ -121,6 +182,17 @@ def _next(run):
     out = "groups" if verb == "group" else "labels.csv"
     files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
     return f"tfbind {verb} {files} --out {out}"
+
+
+def _told_of_starts(notes):
+    """Returns how the starts of a run compare, a line each; nothing if there was one."""
+    if "chosen_seed" not in notes:
+        return ""
+    rows = [
+        (start, f"{score:.4f}", "chosen" if start == f"seed {notes['chosen_seed']}" else "")
+        for start, score in notes["unsupervised_scores"].items()
+    ]
+    return _console.table(("start", "score without labels", ""), rows) + "\n"
 
 
 @main.command()

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tfbind import metrics, plots
+from tfbind import metrics, plots, training
 
 from . import shown
 
@@ -92,3 +92,11 @@ def test_cluster_matrix_figure_orders_the_clusters_by_class():
 def test_cluster_matrix_figure_of_other_clusters(clusters, sentence):
     with pytest.raises(ValueError, match=sentence):
         plots.cluster_matrix_figure([0, 1], clusters, 2)
+
+
+def test_num_clusters_figure_marks_the_chosen_one():
+    selection = training.NumClustersSelection((2, 3, 5), (0.4, 0.99, 0.7), (0.1, 0.01, 0.2), 3)
+    (axes,) = plots.num_clusters_figure(selection).axes
+    curve, mark = (line for line in axes.lines if line.get_linestyle() in ("-", "None"))[:2]
+    np.testing.assert_allclose(curve.get_xydata(), [[2, 0.4], [3, 0.99], [5, 0.7]])
+    np.testing.assert_allclose(mark.get_xydata(), [[3, 0.99]])

@@ -84,6 +84,15 @@ class BaseModel(CheckedModel):
         """Returns the endpoints to export: dict of name to `Endpoint`."""
         raise NotImplementedError
 
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns how good a trained model is by images alone, the higher the better.
+
+        It tells several trainings of one model apart, not models from each other. Here it is minus
+        the loss of `evaluate`.
+        """
+        logs = self.evaluate(images, batch_size=batch_size, return_dict=True, verbose=0)
+        return -float(logs["loss"])
+
     @property
     def noise_seed(self) -> int:
         """The base seed of what a step draws."""
@@ -269,6 +278,16 @@ class BaseModel(CheckedModel):
         theirs = other.optimizer.variables
         for mine, value in zip(self.optimizer.variables, theirs, strict=True):
             mine.assign(value)
+
+
+def cluster_information(model: keras.Model, images: Any, batch_size: int | None = None) -> float:
+    """Returns the mutual information of examples and their clusters or classes, in nats.
+
+    It is log K at most, where every example is surely in one of K and all are equally full. A
+    model that has merged two kinds of examples, or cannot tell two of them apart, has less.
+    """
+    p = model.predict(images, batch_size=batch_size, verbose=0)["probabilities"]
+    return -float(losses.negative_mutual_information(p.astype("float64"), 1.0))
 
 
 def means(*names: str) -> dict[str, keras.metrics.Metric]:

@@ -14,7 +14,7 @@ from tfbind.distributions import (
     ExactLabels,
     logit_normal,
 )
-from tfbind.models._base import BaseModel
+from tfbind.models._base import BaseModel, cluster_information
 from tfbind.models._batch import Field, check_values, images_of
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
 from tfbind.models._parts import observation_of, run
@@ -63,6 +63,10 @@ class ClassVAE(BaseModel):
     @property
     def _label_field(self) -> Field:
         return Field("label", (), True, 0, self.num_classes - 1)
+
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns the mutual information of images and classes by q(y|x), nats, log k at most."""
+        return cluster_information(self, images, batch_size)
 
     # Densities.
 

@@ -36,6 +36,7 @@ class RelabelingModel(BaseModel):
     ) -> None:
         super().__init__(event_shape, **kwargs)
         self.row_labels = RowLabels(num_rows, num_heads=num_heads)
+        self.has_new_rows = False
 
     def relabel(self, images: np.ndarray) -> None:
         """Gives every row of the training set, float32 `[N, *event_shape]`, its labels."""
@@ -45,9 +46,22 @@ class RelabelingModel(BaseModel):
         """Whether labels are solved anew before an epoch, which count from 0."""
         return True
 
+    @property
+    def has_labeled(self) -> bool:
+        """Whether it has given labels to any rows, so that its clusters have numbers to keep."""
+        return False
+
+    def relabels_now(self, epoch: int) -> bool:
+        """Whether an epoch begins a training of a model that is trained already, or on other rows.
+
+        Then labels come from what the model knows: others would scramble its numbers.
+        """
+        return self.has_labeled and (epoch == 0 or self.has_new_rows)
+
     def prepare_labels(self, num_rows: int) -> None:
         """Makes room for labels, unless there is room for as many rows already."""
         if num_rows != self.row_labels.num_rows:
+            self.has_new_rows = True
             self.row_labels.resize(num_rows)
             if self.compiled:
                 self.make_train_function(force=True)  # the old one looks up what is gone
@@ -79,6 +93,7 @@ class RelabelingModel(BaseModel):
         if other.row_labels.num_rows is not None:
             self.prepare_labels(other.row_labels.num_rows)
         super().restore_from(other)
+        self.has_new_rows = False
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_rows": self.row_labels.num_rows}
@@ -102,5 +117,7 @@ class Relabeling(keras.callbacks.Callback):
         self.model.prepare_labels(len(self.images))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if (self.schedule or self.model.relabels_before)(epoch):
+        is_due = (self.schedule or self.model.relabels_before)(epoch)
+        if is_due or self.model.relabels_now(epoch):
             self.model.relabel(self.images)
+        self.model.has_new_rows = False

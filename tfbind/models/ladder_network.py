@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfbind import losses, seeds
 from tfbind._validation import check_integer
 from tfbind.layers import Ladder
-from tfbind.models._base import means
+from tfbind.models._base import cluster_information, means
 from tfbind.models._batch import Field, images_of, require_keys, semi_supervised_fields
 from tfbind.models._calibration import CalibratedModel
 from tfbind.models._endpoints import Endpoint, image_spec
@@ -160,6 +160,10 @@ class LadderNetwork(CalibratedModel):
 
     def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
         self.ladder.encode(self._flat(images), update="average")
+
+    def unsupervised_score(self, images: Any, batch_size: int | None = None) -> float:
+        """Returns the mutual information of examples and classes, in nats, log C at most."""
+        return cluster_information(self, images, batch_size)
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
         outputs = {

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind import labeling, losses, seeds
+from tfbind import losses, seeds
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.labeling.consensus import check_agreement
 from tfbind.layers import Ladder
@@ -16,7 +16,9 @@ from tfbind.models._calibration import CalibratedModel
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, image_spec
 from tfbind.models._parts import check_denoising_weights, ladder_units, lowest_weighted
+from tfbind.models._pseudo_classes import PseudoClasses, Rules, pseudo_classes
 from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._renumbering import renumbered, top_axes
 
 _BATCH = 500  # of examples, when they are labelled
 
@@ -254,7 +256,28 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
             "pseudo_labelled": tf.cast(labels[0] >= 0, tf.float32),
         }
 
+    # Numbers of clusters.
+
+    def clusterings(self, images: np.ndarray) -> np.ndarray:
+        """The one that the members have in common, or each member's own."""
+        if self.mapping == "common":
+            return super().clusterings(images)
+        p = self.predict(images, batch_size=_BATCH, verbose=0)["member_probabilities"]
+        return p.argmax(axis=-1).T
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        for weight, axis in top_axes(self.ladder):
+            self._reorder(weight, orders, axis)
+        self._reorder(self.class_weights, orders)
+        if self.row_labels.num_rows is not None:
+            *labels, best = self.row_labels.labels.numpy()
+            self.row_labels.assign([*renumbered(np.stack(labels), orders), best])
+
     # The rounds.
+
+    @property
+    def has_labeled(self) -> bool:
+        return bool(np.any(self.class_weights))
 
     def reset_statistics(self) -> None:
         self.ladder.reset_statistics()
@@ -276,7 +299,6 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
         super().prepare_labels(num_rows)
         if are_new:
             self.row_labels.assign(np.full(self.row_labels.shape, -1))
-            self._reset_pseudo_classes()
 
     def relabel(self, images: np.ndarray) -> None:
         """Gives the examples that the members agree on pseudo-labels.
@@ -289,36 +311,25 @@ class PseudoLabelEnsemble(ClusteringModel, CalibratedModel, RelabelingModel):
         """
         self.calibrate(images)
         p = self.predict(images, batch_size=_BATCH, verbose=0)["member_probabilities"]
-        clusters = p.argmax(axis=-1)  # [N, M]
-        buckets, best = self._buckets(clusters, (p.max(axis=-1) > self.confidence_threshold))
-        if _smallest(buckets, self.num_clusters) == 0:
-            return
-        named = clusters[:, -1:] if self.mapping == "common" else clusters
-        size = self.num_clusters
-        labels = [labeling.name_buckets(buckets, each, size) for each in named.T]
-        self.row_labels.assign([*labels, best])
-        self.class_weights.assign([labeling.balancing_weights(each, size) for each in labels])
-        if self.mapping == "common":
-            self.shares.assign(tf.fill([self.num_members], 1.0 / self.num_members))
-
-    def _buckets(self, clusters, confident):
-        """Returns the bucket of each example, -1 for none; and the same of the best round so far.
-
-        That is the one whose smallest bucket is largest.
-        """
-        size = self.num_clusters
-        found = labeling.agreement_buckets(
-            clusters,
-            confident.all(axis=1),
-            num_buckets=size,
-            strong_agreement=self.strong_agreement,
-            weak_agreement=self.weak_agreement,
-        )
         best = self.row_labels.labels.numpy()[-1]
-        if _smallest(found, size) == 0:
-            _warn_of_few(found, best, size)
-            return best, best
-        return found, found if _smallest(found, size) > _smallest(best, size) else best
+        self._take(pseudo_classes(p.argmax(axis=-1), p.max(axis=-1), best, self._rules()))
+
+    def _rules(self) -> Rules:
+        return Rules(
+            self.num_clusters,
+            self.strong_agreement,
+            self.weak_agreement,
+            self.confidence_threshold,
+            self.mapping,
+        )
+
+    def _take(self, found: PseudoClasses) -> None:
+        if found.num_found < self.num_clusters:
+            _warn_of_few(found, self.num_clusters)
+        self.row_labels.assign([*found.labels, found.best])
+        self.class_weights.assign(found.weights)
+        if self.mapping == "common" and found.weights.any():
+            self.shares.assign(tf.fill([self.num_members], 1.0 / self.num_members))
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
         outputs = {
@@ -368,16 +379,11 @@ def _divergence(clean: tf.Tensor, noisy: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_sum(tf.exp(target) * far, axis=-1), axis=0)
 
 
-def _smallest(buckets: np.ndarray, num_buckets: int) -> int:
-    """Returns how many examples are in the smallest bucket."""
-    return int(np.bincount(buckets[buckets >= 0], minlength=num_buckets).min())
-
-
-def _warn_of_few(found: np.ndarray, best: np.ndarray, num_clusters: int) -> None:
-    instead = "those of an earlier round stay" if (best >= 0).any() else "there are none yet"
+def _warn_of_few(found: PseudoClasses, num_clusters: int) -> None:
+    instead = "those of an earlier round stay" if found.weights.any() else "there are none yet"
     warnings.warn(
-        f"The members agree on {found.max() + 1} of {num_clusters} pseudo-classes, so that "
+        f"The members agree on {found.num_found} of {num_clusters} pseudo-classes, so that "
         f"{instead}; try a longer first round (first_epochs), a lower confidence_threshold, "
         "fewer clusters, or more data.",
-        stacklevel=2,
+        stacklevel=3,
     )

@@ -17,6 +17,7 @@ from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
 from tfbind.models._relabeling import RelabelingModel
+from tfbind.models._renumbering import renumbered
 
 _CONVOLUTIONAL = (32, 64, 128, 128)
 _DENSE = (512, 512, 128)
@@ -201,7 +202,35 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         _batch.require_keys(batch, ("index",))
         return tf.transpose(self.row_labels(batch["index"]))
 
+    # Numbers of clusters.
+
+    @property
+    def answering(self) -> int:
+        return self.best_head if self.marginal is None else 0
+
+    def clusterings(self, images: np.ndarray) -> np.ndarray:
+        """Those of every head, or of the best if the heads share a marginal, which is in order."""
+        if self.marginal is not None:
+            return super().clusterings(images)
+        features = self.predict(images, _BATCH, verbose=0)["features"]
+        return np.argmax(self.logits(features), axis=-1).T
+
+    def reorder_clusters(self, orders: np.ndarray) -> None:
+        if self.marginal is not None:
+            self.marginal = tuple(self.marginal[k] for k in orders[0])
+            self._reorder_prior(orders[0])
+        orders = np.broadcast_to(orders, (self.num_heads, self.num_clusters))
+        columns = (orders + self.num_clusters * np.arange(self.num_heads)[:, None]).reshape(1, -1)
+        for weight in self.heads.weights:
+            self._reorder(weight, columns)
+        if self.row_labels.num_rows is not None:
+            self.row_labels.assign(renumbered(self.row_labels.labels.numpy(), orders))
+
     # Labels.
+
+    @property
+    def has_labeled(self) -> bool:
+        return bool(np.any(self.head_losses))
 
     def prepare_labels(self, num_rows: int) -> None:
         check_enough_rows("images", num_rows, self.num_clusters)

@@ -10,6 +10,7 @@ from tfbind.plots.canvas import save as save
 from tfbind.plots.clusters import classes_figure as classes_figure
 from tfbind.plots.clusters import cluster_matrix_figure as cluster_matrix_figure
 from tfbind.plots.clusters import components_figure as components_figure
+from tfbind.plots.clusters import num_clusters_figure as num_clusters_figure
 from tfbind.plots.groups import groups_figure as groups_figure
 from tfbind.plots.groups import iterations_figure as iterations_figure
 from tfbind.plots.groups import label_map as label_map
@@ -35,6 +36,7 @@ __all__ = [
     "label_map",
     "likelihood_figure",
     "manifold_figure",
+    "num_clusters_figure",
     "num_groups_figure",
     "overlay",
     "reconstructions_figure",

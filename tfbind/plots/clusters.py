@@ -103,6 +103,35 @@ def cluster_matrix_figure(classes: ArrayLike, clusters: ArrayLike, num_clusters:
     return figure
 
 
+def num_clusters_figure(
+    selection: tuple[Sequence[int], Sequence[float], Sequence[float], int],
+) -> Figure:
+    """Draws how well trainings agree for each number of clusters, and marks the chosen one.
+
+    Args:
+        selection: What `tfbind.training.select_num_clusters` returns.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Example:
+
+    >>> selection = tfbind.training.NumClustersSelection(
+    ...     (2, 3, 4), (0.6, 0.99, 0.8), (0.1, 0.01, 0.1), 3
+    ... )
+    >>> tfbind.plots.num_clusters_figure(selection).axes[0].get_title()
+    'trainings agree best on K = 3'
+    """
+    candidates, agreements, spreads, best = selection
+    figure, axes = canvas.curve_axes("number of clusters K", "adjusted Rand index of two trainings")
+    axes.errorbar(candidates, agreements, spreads, fmt="o-", color=canvas.line_color(2), capsize=3)
+    height = agreements[candidates.index(best)]
+    axes.plot(best, height, "o", markersize=14, fillstyle="none", color=canvas.line_color(0))
+    axes.set_xticks(candidates)
+    axes.set_title(f"trainings agree best on K = {best}")
+    return figure
+
+
 def _counts(classes, clusters, num_clusters):
     """Returns the ids of the classes, and examples `[classes, num_clusters]`, zeros included."""
     ids, found, table = metrics.class_table(classes, clusters)

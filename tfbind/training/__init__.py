@@ -12,6 +12,8 @@ from tfbind.training.counting import with_num_clusters as with_num_clusters
 from tfbind.training.diagnosis import Finding as Finding
 from tfbind.training.diagnosis import diagnose as diagnose
 from tfbind.training.folder import Run as Run
+from tfbind.training.num_clusters import NumClustersSelection as NumClustersSelection
+from tfbind.training.num_clusters import select_num_clusters as select_num_clusters
 from tfbind.training.own import own_data as own_data
 from tfbind.training.preset import Optimizer as Optimizer
 from tfbind.training.preset import Paper as Paper
@@ -23,10 +25,15 @@ from tfbind.training.run import train as train
 from tfbind.training.selection import NumGroupsSelection as NumGroupsSelection
 from tfbind.training.selection import regroup as regroup
 from tfbind.training.selection import select_num_groups as select_num_groups
+from tfbind.training.several import select_preset_clusters as select_preset_clusters
+from tfbind.training.several import train_seeds as train_seeds
+from tfbind.training.starts import Starts as Starts
+from tfbind.training.starts import best_of as best_of
 
 __all__ = [
     "Finding",
     "MixtureCount",
+    "NumClustersSelection",
     "NumGroupsSelection",
     "Optimizer",
     "Paper",
@@ -34,6 +41,8 @@ __all__ = [
     "Plan",
     "Preset",
     "Run",
+    "Starts",
+    "best_of",
     "callbacks",
     "choose",
     "choose_num_groups",
@@ -44,8 +53,11 @@ __all__ = [
     "own_data",
     "presets",
     "regroup",
+    "select_num_clusters",
     "select_num_groups",
+    "select_preset_clusters",
     "tasks",
     "train",
+    "train_seeds",
     "with_num_clusters",
 ]

@@ -27,7 +27,8 @@ class Run:
     """A run folder: what was trained there, how it went, and the model.
 
     It holds `preset.json`, then while it trains `checkpoint-*` folders, and in the end
-    `model.keras`, `history.csv` and `metrics.json`. Every file is written under another name and
+    `model.keras`, `history.csv` and `metrics.json`; for a preset of several starts also `starts`, a
+    run folder for each. Every file is written under another name and
     renamed, and `metrics.json` comes last: a folder that has it is finished.
 
     Args:
@@ -179,6 +180,14 @@ class Run:
         with _files.replacing(self.path / "model.keras") as partial:
             model.save(partial)
         self._write("metrics.json", json.dumps({**self.metrics, **notes}, indent=2))
+
+    def adopt(self, start: "Run", notes: dict[str, Any]) -> None:
+        """Finishes a run of several starts: with what one of them left, and notes on all."""
+        for name in ("model.keras", "history.csv"):
+            with _files.replacing(self.path / name) as partial:
+                shutil.copyfile(start.path / name, partial)
+        kept = {name: value for name, value in start.metrics.items() if name != "test"}
+        self._write("metrics.json", json.dumps({**kept, **notes}, indent=2))
 
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""

@@ -1,6 +1,7 @@
 """What a preset is: a model by name, a task, an optimiser, and the paper's number, all values."""
 
 import dataclasses
+import functools
 import inspect
 import math
 import pathlib
@@ -18,6 +19,7 @@ from tfbind.training import tasks
 
 SCHEDULES = ("constant", "cosine", "linear")
 _MODULES = (models, layers, adversarial_networks, distributions, keras.optimizers)
+_SEED_STEP = 1000  # between the seeds of the starts
 # What a preset says about itself rather than about the training.
 _NOT_SETTINGS = ("name", "summary", "paper")
 
@@ -50,6 +52,9 @@ class Part:
 
     def __hash__(self) -> int:
         return hash((self.name, frozenset(self.settings.items())))
+
+    def __reduce__(self) -> tuple:
+        return functools.partial(Part, self.name, **self.settings), ()  # its mapping has no pickle
 
     def __repr__(self) -> str:
         settings = (f"{name}={value!r}" for name, value in self.settings.items())
@@ -173,6 +178,8 @@ class Preset:
         patience: Epochs without a better validation loss after which training stops and the best
             weights come back; or None to train all epochs and keep the last weights.
         seed: Seeds weights, noise and order.
+        starts: Trainings from other seeds, of which the one that looks best without labels is
+            kept; see `BaseModel.unsupervised_score`.
         initial_run: Run folder, relative to the working directory, all of whose weights that fit
             by name and shape are the start; or None.
         paper: Where the settings come from, and the paper's score.
@@ -187,11 +194,12 @@ class Preset:
     max_epochs: int
     patience: int | None = None
     seed: int = 1
+    starts: int = 1
     initial_run: str | None = None
     paper: Paper
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs"):
+        for name in ("batch_size", "max_epochs", "starts"):
             check_integer(name, getattr(self, name), 1)
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
@@ -205,6 +213,12 @@ class Preset:
             _start_from(model, start)
         model.compile(self.optimizer.make(), jit_compile=True)
         return model
+
+    def each_start(self) -> "list[Preset]":
+        """Returns the presets of its starts, which differ in their seeds."""
+        # So far apart that the starts of seeds 1, 2 and 3 are others
+        seeds = range(self.seed, self.seed + _SEED_STEP * self.starts, _SEED_STEP)
+        return [self.changed(starts=1, seed=seed) for seed in seeds]
 
     def learning_rate(self, epoch: int) -> float:
         """Returns the learning rate of an epoch, from 0 on."""

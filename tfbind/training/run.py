@@ -18,13 +18,16 @@ from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.own import own_data
 from tfbind.training.preset import Preset
+from tfbind.training.processes import side_by_side
 from tfbind.training.source import Source
+from tfbind.training.starts import best_place
 from tfbind.training.tasks import TrainingData
 from tfbind.training.tasks.base import Examples
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
 _DIAGNOSED = 5000  # examples
+_SCORE_BATCH = 500  # of examples, when starts are compared
 
 
 def train(
@@ -36,9 +39,13 @@ def train(
     labels: np.ndarray | None = None,
     data: OwnData | Path | None = None,
     checkpoint_interval: float = 20.0,
+    processes: int = 1,
     verbose: int = 1,
 ) -> keras.Model:
     """Trains `preset` into a run folder; resumes what a killed run left there.
+
+    A preset with `starts` trains from each of them into a folder `starts/seed-SEED` in that one,
+    which then gets the model of the highest `unsupervised_score` on the training images.
 
     Args:
         preset: A `Preset`.
@@ -50,6 +57,7 @@ def train(
             first of them are followed during training.
         data: Files to train on instead: what `own_data` returns, or a path that it takes.
         checkpoint_interval: Seconds between checkpoints at least.
+        processes: Integer >= 1, starts that are trained at once; see `processes.side_by_side`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
 
     Returns:
@@ -64,6 +72,10 @@ def train(
     run.check(preset, given)
     if run.is_finished:
         return run.load()
+    if preset.starts > 1:
+        run.claim(preset, given)
+        settings = (data_dir, images, labels, source.own, checkpoint_interval)
+        return _train_starts(preset, run, settings, processes, verbose)
     examples = source.training()
     training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
@@ -78,6 +90,54 @@ def train(
     notes = _notes(preset, checkpoint.history) | _diagnosis(model, examples, source)
     run.finish(model, checkpoint.history, notes)
     return model
+
+
+def _train_starts(
+    preset: Preset, run: Run, settings: tuple, processes: int, verbose: int
+) -> keras.Model:
+    """Trains every start and makes the best one's folder the run's; `settings` as `_train_start`.
+
+    What is data_dir's is prepared once, before several processes ask for it.
+    """
+    _source(preset, *settings[:4]).training()
+    starts = preset.each_start()
+    folders = [Run(run.path / "starts" / f"seed-{start.seed}") for start in starts]
+    shown = verbose if processes == 1 else 0  # else lines of several would mix
+    jobs = [(*each, *settings, shown) for each in zip(starts, folders, strict=True)]
+    scores = side_by_side(_train_start, jobs, processes, verbose=verbose)
+    best = best_place(scores)
+    notes = {
+        "chosen_seed": starts[best].seed,
+        "unsupervised_scores": {f"seed {s.seed}": x for s, x in zip(starts, scores, strict=True)},
+        "seconds": sum(folder.metrics["seconds"] for folder in folders),
+    }
+    run.adopt(folders[best], notes)
+    return run.load()
+
+
+def _train_start(
+    preset: Preset,
+    run: Run,
+    data_dir: str | None,
+    images: np.ndarray | None,
+    labels: np.ndarray | None,
+    own: OwnData | None,
+    checkpoint_interval: float,
+    verbose: int,
+) -> float:
+    """Trains one start and returns its score without labels."""
+    model = train(
+        preset,
+        run,
+        data_dir,
+        images=images,
+        labels=labels,
+        data=own,
+        checkpoint_interval=checkpoint_interval,
+        verbose=verbose,
+    )
+    examples = _source(preset, data_dir, images, labels, own).training()
+    return model.unsupervised_score(examples.floats().image, _SCORE_BATCH)
 
 
 def evaluate(
