@@ -64,7 +64,7 @@ def group(
             for i, item in enumerate(items)
         ]
 
-    rows, errors = _answered(loaded, files, found, out / ".groups.jsonl", changes)
+    rows, errors, some = _answered(loaded, files, found, out / ".groups.jsonl", changes)
     _image_files.write_rows(out / "groups.csv", rows)
     shown = [
         (row["image"], f"{row['log_likelihood']:.2f}", f"{row['confidence']:.3f}", row["overlay"])
@@ -72,6 +72,7 @@ def group(
     ]
     header = ("image", "log-likelihood, nats", "confidence", "overlay")
     _console.show(rows, as_json, _table(header, shown, out / "groups.csv"))
+    _say_doubts(loaded.model, some)
     _say_left_out(errors)
 
 
@@ -108,7 +109,7 @@ def cluster(
         ]
 
     journal = None if out is None else out.with_name(f".{out.name}.jsonl")
-    rows, errors = _answered(loaded, files, found, journal, {})
+    rows, errors, some = _answered(loaded, files, found, journal, {})
     if out is not None:
         _image_files.write_rows(out, rows)
     shown = [(row["image"], str(row["label"]), f"{row['probability']:.3f}") for row in rows]
@@ -117,6 +118,7 @@ def cluster(
         sizes = Counter(row["label"] for row in rows)
         text += "\n" + ", ".join(f"{sizes[label]} in {label}" for label in sorted(sizes))
     _console.show(rows, as_json, text)
+    _say_doubts(loaded.model, some)
     _say_left_out(errors)
 
 
@@ -218,7 +220,7 @@ def _reader(loaded, files):
 
 
 def _answered(loaded, files, found, journal, changes):
-    """Returns what is found in files, and errors for those that could not be read."""
+    """Returns what is found in files, errors for those that could not be read, and some images."""
     from tfbind import _inputs
 
     reader = _reader(loaded, files)
@@ -255,6 +257,19 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], path: pathlib.P
         return text
     where = "--out FILE writes all" if path is None else f"all are in {path}"
     return f"{text}\n... and {len(rows) - _SHOWN} more; {where}"
+
+
+def _say_doubts(model, images: Sequence) -> None:
+    """Says on standard error what seems to be wrong with the answers, if anything."""
+    import numpy as np
+
+    from tfbind import training
+
+    if not images:
+        return
+    with _console.progress():
+        found = training.diagnose(model, np.stack(images))
+    click.echo(_console.minded(finding.sentence for finding in found), err=True, nl=False)
 
 
 def _say_left_out(errors: Sequence[Exception]) -> None:

@@ -145,10 +145,11 @@ class Journal:
 
 
 class Answered(NamedTuple):
-    """What `answer` finds: rows, a dict an example; and why files were left out."""
+    """What `answer` finds: rows, a dict an example; why files were left out; and some images."""
 
     rows: list[dict]
     errors: list[Exception]
+    some: list[np.ndarray]
 
 
 def answer(
@@ -166,15 +167,18 @@ def answer(
         watch: Called with the files, and gone through instead of them: a progress bar.
     """
     errors: list[Exception] = []
+    some: list[np.ndarray] = []
     for batch in _batches(reader, journal, watch, errors):
-        rows = iter(found([item for items in batch.values() for item in items]))
+        examples = [item for items in batch.values() for item in items]
+        some += [item.array for item in examples[: BATCH - len(some)]]
+        rows = iter(found(examples))
         for path, items in batch.items():
             journal.add(path, [next(rows) for _ in items])
     known = [journal.rows(path) or [] for path in reader.files if path.exists()]
-    rows = [row for each in known for row in each]
-    if not rows and errors:
+    all_rows = [row for each in known for row in each]
+    if not all_rows and errors:
         raise errors[0]
-    return Answered(rows, errors)
+    return Answered(all_rows, errors, some)
 
 
 def _batches(

@@ -56,7 +56,7 @@ def planned(
     own = training.own_data(preset, path, options, watch=_console.watched)
     _say(own.notes)
     if wanted.get("num_clusters", _auto_clusters(name, look, preset)) == _AUTO:
-        preset = training.with_num_clusters(preset, own.array[own.training])
+        preset = training.with_num_clusters(preset, own.array[own.training], verbose=1)
         _say([f"Looks for {preset.setting('num_clusters').value} clusters."])
     return Planned(preset, own, wanted.get("num_groups", name) == _AUTO and _groups(preset))
 

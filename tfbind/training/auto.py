@@ -10,6 +10,7 @@ from tfbind.training.presets import get
 
 _FIND = ("groups", "clusters")
 _STEPS = 4000  # of a training, about; epochs follow from the number of examples
+_IMAGES = 4000  # that groups are learned from, with copies
 _FEW = 10  # clusters where nobody says how many
 
 
@@ -60,10 +61,10 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 
 def _groups(look: reading.Look, find: str | None) -> Plan:
     why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
-    preset = get("rc-shapes").changed(num_groups=2, validation=0.1)
+    preset = get("rc-shapes").changed(num_groups=2, copies=max(0, _IMAGES // look.num - 1))
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
-        "By Reconstruction Clustering, which needs few pictures and minutes.",
+        f"By Reconstruction Clustering, which sees {preset.task.copies} moved copies of each, too.",
         "Reads them as drawings of two tones, of 28x28 pixels; --size 40 sees finer lines.",
     )
     return Plan(_named(preset, look), reasons)
@@ -77,7 +78,7 @@ def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
     reasons = (
         chosen,
         f"By self-labelling: a classifier and balanced labels that fit each other, {views}.",
-        f"Trains for about {_STEPS} steps; clusters come out of about equal size.",
+        f"Trains for about {_STEPS} steps; clusters come out as large as it is told, or equal.",
     )
     preset = get("sela-mnist" if has_pixels else "sela-digits")
     if not has_pixels:

@@ -8,12 +8,15 @@ from sklearn.mixture import GaussianMixture
 
 from tfbind._validation import check_integer
 from tfbind.training.folder import Path, Run
+from tfbind.training.num_clusters import select_num_clusters
 from tfbind.training.preset import Part, Preset
 from tfbind.training.selection import regroup, select_num_groups
 
 _ROWS = 5000  # of a table that mixtures are fitted to, at most
 _STARTS = 3  # of each mixture
 _CLUSTERS = range(2, 13)
+_TRAININGS = 3  # that have to agree on a number of clusters
+_STEPS = 600  # of each of them, about
 _PICTURES = 300  # that choose the number of groups
 
 
@@ -57,18 +60,24 @@ def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) ->
     return MixtureCount(best.n_components, tuple(best.weights_.tolist()))
 
 
-def with_num_clusters(preset: Preset, examples: np.ndarray) -> Preset:
+def with_num_clusters(preset: Preset, examples: np.ndarray, verbose: int = 0) -> Preset:
     """Returns a preset with as many clusters as own examples seem to have.
+
+    Vectors are counted by `count_by_mixture`, which tells a `SelfLabeling` the sizes too; images
+    by how well short trainings agree, see `select_num_clusters`.
 
     Args:
         preset: One with a setting `num_clusters`.
         examples: float32 `[n, *event_shape]`, prepared.
+        verbose: 1 for a progress bar, 0 for none.
 
     Raises:
         ValueError: If the preset has no clusters to count.
     """
     preset.setting("num_clusters")
-    found = count_by_mixture(examples.reshape(len(examples), -1))
+    if examples.ndim > 2:
+        return preset.changed(num_clusters=_agreed(preset, examples, verbose))
+    found = count_by_mixture(examples)
     preset = preset.changed(num_clusters=found.num_clusters)
     if preset.model.name != "SelfLabeling":
         return preset
@@ -95,6 +104,25 @@ def choose_num_groups(run: Path, data_dir: str | None = None, verbose: int = 0) 
     images = examples.take(slice(_PICTURES)).floats().image
     found = select_num_groups(model, images, verbose=verbose)
     run.keep(regroup(model, num_groups=found.best), {"num_groups": found._asdict()})
+    return found.best
+
+
+def _agreed(preset: Preset, examples: np.ndarray, verbose: int) -> int:
+    """Returns the number of clusters that short trainings of a preset agree on best."""
+
+    def make_model(num_clusters, seed):
+        return preset.changed(num_clusters=num_clusters, seed=seed).build(examples.shape[1:])
+
+    steps = max(1, len(examples) // preset.batch_size)
+    found = select_num_clusters(
+        make_model,
+        examples,
+        _CLUSTERS,
+        trainings=_TRAININGS,
+        verbose=verbose,
+        epochs=max(1, min(preset.max_epochs, _STEPS // steps)),
+        batch_size=preset.batch_size,
+    )
     return found.best
 
 
