@@ -39,8 +39,8 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 
     Example:
 
-    >>> path = tempfile.mkdtemp() + "/table.csv"
-    >>> _ = open(path, "w").write("width,height\\n1,2\\n3,5\\n2,2\\n")
+    >>> path = tempfile.mkdtemp() + "/rows.npy"
+    >>> np.save(path, np.random.default_rng(0).normal(size=(50, 4)))
     >>> plan = tfbind.training.choose(tfbind.reading.open_data(path).look())
     >>> plan.preset.model.name
     'SelfLabeling'
