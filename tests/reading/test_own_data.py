@@ -79,6 +79,19 @@ def test_photographs_keep_their_greys(tmp_path):
     assert data.preparation == reading.Pictures(height=16, width=16, channels=3, fit="crop")
 
 
+def test_a_person_is_told_what_he_may_not_know(tmp_path):
+    frames = [PIL.Image.fromarray(drawing()) for _ in range(3)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    PIL.Image.fromarray(np.uint16(16) * drawing()).save(tmp_path / "camera.png")
+    notes = " ".join(reading.open_data(tmp_path).look().notes)
+    assert "Some files have several frames, of which the first is taken; --frames all" in notes
+    assert re.search(r"at most [34]\d\d\d of 65535 in files of this kind; if white is less", notes)
+    every = reading.Options(frames="all", white=4095)
+    data = reading.read_data(tmp_path, BINARY, every)
+    assert list(data.names) == ["camera", "film-0", "film-1", "film-2"]
+    assert data.look.notes == ()
+
+
 def test_files_are_found_in_the_order_people_count(tmp_path):
     for name in ("p10.png", "p2.png", "p1.png"):
         PIL.Image.fromarray(drawing()).save(tmp_path / name)

@@ -10,12 +10,14 @@ import numpy as np
 from tfbind.reading import looking, tables
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
+from tfbind.reading.pictures import PictureFile
 from tfbind.reading.preparation import Arrays, Pictures
 
 Watch = Callable[[Sequence], Iterable]
 
 _LOOKED_AT = 64  # pictures, evenly spread, that are looked at before all are read
 _SAMPLED = 2000  # examples of an array, likewise
+_DIM = 8  # times as bright as the brightest pixel that white is, where it must be a mistake
 _LISTED = 5  # files that a note names
 
 
@@ -48,7 +50,7 @@ class PictureFiles:
         plain = Pictures(height=1, width=1, **self._as_told())
         spread = np.linspace(0, len(self.files) - 1, min(_LOOKED_AT, len(self.files)))
         sample, reasons = [], []
-        self.has_more = False
+        self._notes: dict[str, None] = {}
         for path in (self.files[int(i)] for i in spread):
             try:
                 read = plain.read(path)
@@ -56,10 +58,20 @@ class PictureFiles:
                 reasons.append(error)
                 continue
             sample.append(read.frames[0])
-            self.has_more |= read.has_more
+            self._note(read)
         if not sample:
             raise reasons[0]
         return sample
+
+    def _note(self, read: PictureFile) -> None:
+        """Notes what a person may not know of his files."""
+        if read.has_more:
+            more = "of which the first is taken; --frames all takes all."
+            self._notes[f"Some files have several frames, {more}"] = None
+        highest = max(float(frame.max()) for frame in read.frames) * read.depth
+        if read.depth > 255 and 0 < highest <= read.depth / _DIM:
+            dim = f"of {read.depth:g} in files of this kind; if white is less, say --white."
+            self._notes[f"Some pictures are dark: at most {highest:g} {dim}"] = None
 
     def _as_told(self) -> dict:
         names = ("ground", "white", "frames")
@@ -68,9 +80,6 @@ class PictureFiles:
     def look(self) -> Look:
         """Returns what the pictures look like, by a sample of them."""
         shapes = {picture.shape for picture in self._sample}
-        more = (
-            "Some files have several frames, of which the first is taken; --frames all takes all."
-        )
         return Look(
             kind="pictures",
             num=len(self.files),
@@ -78,7 +87,7 @@ class PictureFiles:
             low=min(float(picture.min()) for picture in self._sample),
             high=max(float(picture.max()) for picture in self._sample),
             classes=() if self.classes is None else tuple(sorted(set(self.classes.values()))),
-            notes=(more,) if self.has_more else (),
+            notes=tuple(self._notes),
             **looking.painted(self._sample),
         )
 
