@@ -7,25 +7,19 @@ import pathlib
 import numpy as np
 import PIL.Image
 
-from tfbind import _files, plots, reading
+from tfbind import _files, plots
 from tfbind._inputs import Item
 
 _SHORT_SIDE = 224  # pixels that an overlay has at least, so that it can be seen
 
 
-def write(
-    folder: str | os.PathLike,
-    item: Item,
-    assignments: np.ndarray,
-    preparation: reading.Preparation,
-) -> dict[str, str]:
+def write(folder: str | os.PathLike, item: Item, assignments: np.ndarray) -> dict[str, str]:
     """Writes the groups of one image in the size of its picture, each file as a whole.
 
     Args:
         folder: Path of an existing folder.
         item: The image, and the picture that it is of.
         assignments: float32 `[K, H, W]`, of the image.
-        preparation: What was done to the picture.
 
     Returns:
         A dict: `masks`, path of NAME-masks.npy, the assignments in the size of the picture;
@@ -33,12 +27,12 @@ def write(
         where there is nothing; `overlay`, of NAME-overlay.png, the picture in the groups' colours,
         enlarged if it is small.
     """
-    if item.picture is None or not isinstance(preparation, reading.Pictures):
+    if item.picture is None or item.preparation is None:
         overlay = plots.overlay(item.array, assignments)
         return _write_all(pathlib.Path(folder, item.name), item.array, assignments, overlay)
-    assignments = preparation.put_back(assignments, item.picture.shape[:2])
-    lit = preparation.lit(item.picture)
-    if preparation.invert or item.picture.shape[-1] == 3:
+    assignments = item.preparation.put_back(assignments, item.picture.shape[:2])
+    lit = item.preparation.lit(item.picture)
+    if item.preparation.invert or item.picture.shape[-1] == 3:
         overlay = plots.tinted(item.picture, assignments * lit)
     else:
         overlay = plots.overlay(item.picture, assignments)

@@ -59,7 +59,7 @@ def group(
                 "file": str(item.file),
                 "log_likelihood": float(outputs["log_likelihood"][i]),
                 "confidence": float(outputs["confidence"][i]),
-                **_image_files.write(out, item, outputs["assignments"][i], loaded.preparation),
+                **_image_files.write(out, item, outputs["assignments"][i]),
             }
             for i, item in enumerate(items)
         ]

@@ -11,18 +11,19 @@ import numpy as np
 from tfbind import reading
 from tfbind._validation import check_array
 from tfbind.reading import listing, tables
-from tfbind.reading.data_files import load_arrays, numbered
+from tfbind.reading.data_files import load_arrays, numbered, only
 
 BATCH = 250  # examples that are answered at a time
 
 
 class Item(NamedTuple):
-    """One example: its name, its file, the array that the model takes, and the picture it is of."""
+    """One example: its name and file, the array that the model takes, and where that comes from."""
 
     name: str
     file: pathlib.Path
     array: np.ndarray
     picture: np.ndarray | None = None  # [H, W, C], in its own size
+    preparation: reading.Pictures | None = None  # what was done to it
 
 
 class Reader:
@@ -38,6 +39,7 @@ class Reader:
         self, model: Any, preparation: reading.Preparation, files: Sequence[pathlib.Path]
     ) -> None:
         self.model, self.preparation, self.files = model, preparation, files
+        self.pictures = _of_pictures(preparation)
         self.names = names_of(files)
 
     def read(self, path: pathlib.Path) -> list[Item]:
@@ -54,8 +56,8 @@ class Reader:
         return self._pictures(path)
 
     def _pictures(self, path: pathlib.Path) -> list[Item]:
-        preparation = self.preparation
-        if not isinstance(preparation, reading.Pictures):
+        preparation = self.pictures
+        if preparation is None:
             raise ValueError(
                 f"`{path}` must be a .npy file or a table, since the examples of this run are no "
                 f"images but have shape {self.model.event_shape}. Received: another kind of file."
@@ -71,7 +73,8 @@ class Reader:
         return self._items(path, np.stack(images), frames)
 
     def _arrays(self, path: pathlib.Path) -> list[Item]:
-        (array,) = load_arrays(path).values()
+        arrays = load_arrays(path)
+        array = only(path, arrays) if len(arrays) > 1 else next(iter(arrays.values()))
         shape = self.model.event_shape
         if shape[-1] == 1 and array.shape[-len(shape) + 1 :] == shape[:-1]:
             array = array[..., None]
@@ -92,9 +95,25 @@ class Reader:
         self, path: pathlib.Path, array: np.ndarray, shown: Sequence | None = None
     ) -> list[Item]:
         array = check_array(str(path), array, self.model.event_shape, *self.model.value_range)
-        shown = shown or [None] * len(array)
         names = numbered(self.names[path], len(array))
-        return [Item(names[i], path, array[i], shown[i]) for i in range(len(array))]
+        items = [Item(name, path, x) for name, x in zip(names, array, strict=True)]
+        if shown is None:
+            return items
+        pairs = zip(items, shown, strict=True)
+        return [item._replace(picture=x, preparation=self.pictures) for item, x in pairs]
+
+
+def _of_pictures(preparation: reading.Preparation) -> reading.Pictures | None:
+    """Returns how pictures are prepared: for a run on arrays of images, as they are."""
+    if isinstance(preparation, reading.Pictures):
+        return preparation
+    if isinstance(preparation, reading.Arrays) and len(preparation.shape) == 3:
+        height, width, channels = preparation.shape
+        if channels in (1, 3):
+            return reading.Pictures(
+                height=height, width=width, channels=channels, threshold=preparation.threshold
+            )
+    return None
 
 
 class Journal:

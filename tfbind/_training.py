@@ -48,11 +48,10 @@ def planned(
     """
     if path is None or _is_data_set(path):
         return _on_data_set(name, path, told, wanted, changes)
-    options = reading.Options(**told)
-    opened = reading.open_data(path, options)
-    look = opened.look()
+    look = reading.open_data(path, reading.Options(**told)).look()
     _say(look.lines())
-    preset = _chosen(name, look, wanted, changes)
+    plan = _chosen(name, look, wanted, changes)
+    preset, options = plan.preset, reading.Options(**{**plan.options, **told})
     own = training.own_data(preset, path, options, watch=_console.watched)
     _say(own.notes)
     if wanted.get("num_clusters", _auto_clusters(name, look, preset)) == _AUTO:
@@ -79,10 +78,10 @@ def _on_data_set(name, path, told, wanted, changes):
 
 def _chosen(name, look, wanted, changes):
     if name != _AUTO:
-        return _changed(training.presets.get(name), wanted, changes)
+        return training.Plan(_changed(training.presets.get(name), wanted, changes), ())
     plan = training.choose(look, wanted.get("find"))
     _say(plan.reasons)
-    return _changed(plan.preset, wanted, changes)
+    return plan._replace(preset=_changed(plan.preset, wanted, changes))
 
 
 def _changed(preset, wanted, changes):

@@ -198,7 +198,7 @@ class ArrayFile:
                 f"{', '.join(map(repr, arrays))}. Received: labels={options.labels!r}."
             )
         labels = None if key is None else arrays.pop(key)
-        self._rows = _only(path, arrays)
+        self._rows = only(path, arrays)
         self._classes, self._labels = (), None
         if labels is not None:
             classes, numbers = np.unique(labels, return_inverse=True)
@@ -305,7 +305,7 @@ def left_out(errors: Sequence[Exception]) -> tuple[str, ...]:
     return (f"{files} left out: {named}",)
 
 
-def _only(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def only(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Returns the one array with examples; raises ValueError if it cannot be any."""
     known = [name for name in ("images", "image", "x", "data") if name in arrays]
     if not known and len(arrays) != 1:

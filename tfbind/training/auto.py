@@ -1,5 +1,6 @@
 """Which preset suits a person's data, and why."""
 
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,14 +12,16 @@ from tfbind.training.presets import get
 _FIND = ("groups", "clusters")
 _STEPS = 4000  # of a training, about; epochs follow from the number of examples
 _IMAGES = 4000  # that groups are learned from, with copies
+_SIDE = 48  # pixels of photographs
 _FEW = 10  # clusters where nobody says how many
 
 
 class Plan(NamedTuple):
-    """A preset for some data, and the reasons for it: sentences."""
+    """A preset for some data, the reasons for it, sentences, and how it is best read."""
 
     preset: Preset
     reasons: tuple[str, ...]
+    options: Mapping[str, Any] = types.MappingProxyType({})  # of `reading.Options`
 
 
 def choose(look: reading.Look, find: str | None = None) -> Plan:
@@ -32,7 +35,7 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
         find: "groups" or "clusters", or None to choose.
 
     Returns:
-        A `Plan`: a preset called "auto", and why.
+        A `Plan`: a preset called "auto", why, and what the data should be read with.
 
     Raises:
         ValueError: If groups are wanted of what has no pixels.
@@ -61,7 +64,7 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 
 def _groups(look: reading.Look, find: str | None) -> Plan:
     why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
-    preset = get("rc-shapes").changed(num_groups=2, copies=max(0, _IMAGES // look.num - 1))
+    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=max(0, _IMAGES // look.num - 1))
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
         f"By Reconstruction Clustering, which sees {preset.task.copies} moved copies of each, too.",
@@ -83,7 +86,10 @@ def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
     preset = get("sela-mnist" if has_pixels else "sela-digits")
     if not has_pixels:
         preset = _for_rows(preset)
-    return Plan(_named(preset, look, num_clusters=len(look.classes) or _FEW), reasons)
+    preset = _named(preset, look, num_clusters=len(look.classes) or _FEW)
+    photographs = look.kind == "pictures" and not look.has_two_levels
+    options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if photographs else {}
+    return Plan(preset, reasons, options)
 
 
 def _for_rows(preset: Preset) -> Preset:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from tfbind._validation import check_integer
+from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.num_clusters import select_num_clusters
 from tfbind.training.preset import Part, Preset
@@ -103,7 +104,9 @@ def choose_num_groups(run: Path, data_dir: str | None = None, verbose: int = 0) 
     model, examples = run.load(), run.source(data_dir).training()
     images = examples.take(slice(_PICTURES)).floats().image
     found = select_num_groups(model, images, verbose=verbose)
-    run.keep(regroup(model, num_groups=found.best), {"num_groups": found._asdict()})
+    model = regroup(model, num_groups=found.best)
+    doubts = [finding._asdict() for finding in diagnose(model, images)]
+    run.keep(model, {"num_groups": found._asdict(), "diagnosis": doubts})
     return found.best
 
 
