@@ -31,7 +31,8 @@ def prepared_endpoints(
         return {"from_file": _from_file(served, preparation)}
     if isinstance(preparation, reading.Rows):
         return {"from_row": _from_row(served, preparation)}
-    if preparation == reading.Arrays(shape=preparation.event_shape):
+    plain = reading.Arrays(shape=preparation.event_shape)
+    if not isinstance(preparation, reading.Arrays) or preparation == plain:
         return {}
     return {"from_values": _from_values(served, preparation)}
 
@@ -157,7 +158,7 @@ def _from_row(served: Endpoint, preparation: reading.Rows) -> Endpoint:
     return Endpoint(function, tuple(specs), served.outputs, {}, sample)
 
 
-def _from_values(served: Endpoint, preparation: reading.Preparation) -> Endpoint:
+def _from_values(served: Endpoint, preparation: reading.Arrays) -> Endpoint:
     offset, scale = (np.array(x, "float64") for x in (preparation.offset, preparation.scale))
 
     def function(values):

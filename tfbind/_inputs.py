@@ -140,7 +140,7 @@ class Journal:
     def add(self, file: pathlib.Path, rows: list[dict]) -> None:
         """Notes what was found in a file."""
         if self.path is not None:
-            self._begin()
+            self._begin(self.path)
             with self.path.open("a") as opened:
                 opened.write(f"{json.dumps([self._key(file), rows])}\n")
         self._done[self._key(file)] = rows
@@ -150,13 +150,13 @@ class Journal:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def _begin(self) -> None:
+    def _begin(self, path: pathlib.Path) -> None:
         """Writes anew what is known, unless that was done: a killed command leaves half a line."""
         if not self._is_begun:
             self._is_begun = True
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             lines = [self._head, *(json.dumps(each) for each in self._done.items())]
-            self.path.write_text("".join(f"{line}\n" for line in lines))
+            path.write_text("".join(f"{line}\n" for line in lines))
 
     def _key(self, file: pathlib.Path) -> str:
         state = file.stat()

@@ -1,6 +1,7 @@
 """A person's own files: read, looked at, prepared for a model."""
 
 from tfbind.reading.data_files import ArrayFile as ArrayFile
+from tfbind.reading.data_files import DataFiles as DataFiles
 from tfbind.reading.data_files import PictureFiles as PictureFiles
 from tfbind.reading.data_files import TableFile as TableFile
 from tfbind.reading.listing import files_of as files_of
@@ -25,6 +26,7 @@ from tfbind.reading.tables import read_table as read_table
 __all__ = [
     "ArrayFile",
     "Arrays",
+    "DataFiles",
     "Look",
     "Options",
     "OwnData",

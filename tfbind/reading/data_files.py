@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tfbind.reading import looking, tables
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
 from tfbind.reading.pictures import PictureFile
-from tfbind.reading.preparation import Arrays, Pictures
+from tfbind.reading.preparation import Arrays, Pictures, Preparation
 
 Watch = Callable[[Sequence], Iterable]
 
@@ -30,7 +30,23 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class PictureFiles:
+class DataFiles:
+    """What every kind of own data can do."""
+
+    def look(self) -> Look:
+        """Returns what it looks like, by a sample of it."""
+        raise NotImplementedError
+
+    def prepared_for(self, wanted: Wanted) -> Preparation:
+        """Returns how it becomes what a model wants."""
+        raise NotImplementedError
+
+    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
+        """Reads and prepares all of it; `watch` is called with its files: a progress bar."""
+        raise NotImplementedError
+
+
+class PictureFiles(DataFiles):
     """Pictures in files, of any sizes.
 
     Args:
@@ -73,7 +89,7 @@ class PictureFiles:
             dim = f"of {read.depth:g} in files of this kind; if white is less, say --white."
             self._notes[f"Some pictures are dark: at most {highest:g} {dim}"] = None
 
-    def _as_told(self) -> dict:
+    def _as_told(self) -> dict[str, Any]:
         names = ("ground", "white", "frames")
         return {name: value for name, value in vars(self.options).items() if name in names}
 
@@ -112,9 +128,12 @@ class PictureFiles:
             threshold = looking.threshold_of(sample)
         return dataclasses.replace(preparation, threshold=threshold)
 
-    def load(self, preparation: Pictures, watch: Watch = iter) -> Loaded:
+    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Reads all files, but those that cannot be read, which the notes name."""
-        images, names, labels, errors = [], [], [], []
+        images: list[np.ndarray] = []
+        names: list[str] = []
+        labels: list[str] = []
+        errors: list[Exception] = []
         for path in watch(self.files):
             try:
                 frames = preparation.read(path).frames
@@ -123,14 +142,14 @@ class PictureFiles:
                 continue
             images += [preparation.apply(frame) for frame in frames]
             names += numbered(path.stem, len(frames))
-            labels += [None if self.classes is None else self.classes[path]] * len(frames)
+            labels += [(self.classes or {}).get(path, "")] * len(frames)
         if not images:
             raise errors[0]
         known = None if self.classes is None else np.unique(labels, return_inverse=True)[1]
         return Loaded(np.stack(images), names, known, left_out(errors))
 
 
-class TableFile:
+class TableFile(DataFiles):
     """Rows of a CSV or Parquet file.
 
     Args:
@@ -142,11 +161,11 @@ class TableFile:
         self.path, self.options = path, options
         self._table = tables.read_table(path)
         features = self._table
+        self._labels: np.ndarray | None = None
+        self._classes: tuple[str, ...] = ()
         if options.labels is not None:
             self._labels, self._classes = tables.classes_of(self._table, options.labels)
             features = self._table.drop_columns([options.labels])
-        else:
-            self._labels, self._classes = None, ()
         self._features = features
 
     def look(self) -> Look:
@@ -172,13 +191,13 @@ class TableFile:
         missing = self.options.missing
         return tables.fit_rows(self._features, missing=missing, unit=wanted.unit).preparation
 
-    def load(self, preparation: tables.Rows, watch: Watch = iter) -> Loaded:
+    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Returns all rows, named by their numbers from 1."""
         names = [str(i + 1) for i in range(self._table.num_rows)]
         return Loaded(preparation.apply(self._table), names, self._labels)
 
 
-class ArrayFile:
+class ArrayFile(DataFiles):
     """Examples in a .npy or .npz file, `[n, H, W]`, `[n, H, W, C]` or `[n, D]`.
 
     Args:
@@ -199,7 +218,8 @@ class ArrayFile:
             )
         labels = None if key is None else arrays.pop(key)
         self._rows = only(path, arrays)
-        self._classes, self._labels = (), None
+        self._classes: tuple[str, ...] = ()
+        self._labels: np.ndarray | None = None
         if labels is not None:
             classes, numbers = np.unique(labels, return_inverse=True)
             self._classes, self._labels = tuple(map(str, classes)), numbers.astype("int32")
@@ -207,20 +227,17 @@ class ArrayFile:
     def look(self) -> Look:
         """Returns what the array looks like, by a sample of its rows."""
         sample = self._sample()
-        drawn = {}
+        drawn: dict[str, Any] = {"sparsity": float((sample == 0).mean())}
         if len(self.shape) == 3 and 0 <= sample.min() and sample.max() <= 1:
             drawn = looking.painted(sample[:_LOOKED_AT])
         return Look(
-            **{
-                "kind": "arrays",
-                "num": len(self._rows),
-                "shape": self.shape,
-                "low": float(sample.min()),
-                "high": float(sample.max()),
-                "sparsity": float((sample == 0).mean()),
-                "classes": self._classes,
-                **drawn,
-            }
+            kind="arrays",
+            num=len(self._rows),
+            shape=self.shape,
+            low=float(sample.min()),
+            high=float(sample.max()),
+            classes=self._classes,
+            **drawn,
         )
 
     @property
@@ -246,7 +263,7 @@ class ArrayFile:
             threshold = looking.threshold_of(preparation.apply(sample))
         return dataclasses.replace(preparation, threshold=threshold)
 
-    def load(self, preparation: Arrays, watch: Watch = iter) -> Loaded:
+    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Returns all examples, named by their numbers from 0."""
         rows = self._rows.reshape(len(self._rows), *self.shape)
         names = numbered(self.path.stem, len(rows))
@@ -261,12 +278,11 @@ class ArrayFile:
             return 0.0, 1.0
         if len(self.shape) == 3:
             return low, max(high - low, np.finfo("float32").tiny)
-        if unit:
-            low, spread = self._rows.min(axis=0), np.ptp(self._rows, axis=0)
-        else:
-            low, spread = self._rows.mean(axis=0), self._rows.std(axis=0)
+        rows = self._rows.astype("float64")
+        starts = rows.min(axis=0) if unit else rows.mean(axis=0)
+        spread = np.ptp(rows, axis=0) if unit else rows.std(axis=0)
         spread = np.where(spread == 0, 1.0, spread)
-        return tuple(np.float64(low).tolist()), tuple(np.float64(spread).tolist())
+        return tuple(starts.tolist()), tuple(spread.tolist())
 
     def _sample(self) -> np.ndarray:
         spread = np.linspace(0, len(self._rows) - 1, min(_SAMPLED, len(self._rows)))

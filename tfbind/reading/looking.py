@@ -1,7 +1,7 @@
 """What data looks like: how many, how large, which values, which ground."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def tones_of(picture: np.ndarray) -> Tones:
     )
 
 
-def painted(pictures: Sequence[np.ndarray]) -> dict[str, float | bool]:
+def painted(pictures: Iterable[np.ndarray]) -> dict[str, Any]:
     """Returns the fields of `Look` that tell how most of some pictures are painted."""
     tones = [tones_of(picture) for picture in pictures]
     sparsity = float(np.median([each.sparsity for each in tones]))

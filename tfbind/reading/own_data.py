@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from tfbind.reading import listing, pictures, tables
-from tfbind.reading.data_files import ArrayFile, Loaded, PictureFiles, TableFile, Watch
+from tfbind.reading.data_files import ArrayFile, DataFiles, PictureFiles, TableFile, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
 from tfbind.reading.preparation import Preparation
-
-DataFiles = PictureFiles | TableFile | ArrayFile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,8 +135,8 @@ def read_data(
     """
     options = options or Options()
     opened = open_data(path, options)
-    preparation = preparation or opened.prepared_for(wanted)
-    loaded: Loaded = opened.load(preparation, watch)
+    preparation = preparation or opened.prepared_for(wanted or Wanted(()))
+    loaded = opened.load(preparation, watch)
     return OwnData(
         path=os.path.abspath(path),
         options=options,

@@ -75,15 +75,9 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if pixels.shape[:2] == size:
         return pixels
     channels = np.moveaxis(np.asarray(pixels, "float32"), -1, 0)
-    return np.stack(
-        [
-            PIL.Image.fromarray(np.ascontiguousarray(x)).resize(
-                size[::-1], PIL.Image.Resampling.BILINEAR
-            )
-            for x in channels
-        ],
-        axis=-1,
-    )
+    linear = PIL.Image.Resampling.BILINEAR
+    pictures = [PIL.Image.fromarray(np.ascontiguousarray(x)) for x in channels]
+    return np.stack([np.asarray(x.resize(size[::-1], linear)) for x in pictures], axis=-1)
 
 
 def _centered(whole: tuple[int, int], scale: float, size: tuple[int, int]) -> Box:

@@ -96,19 +96,16 @@ class Pictures(Preparation):
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """Returns a picture as the model's image, float32 `event_shape` in [0, 1]."""
         image = placing.place(self.toned(pixels), self.fit, (self.height, self.width))
-        return image if self.threshold is None else self._above(image)
+        return image if self.threshold is None else np.float32(image > self.threshold)
 
     def lit(self, pixels: np.ndarray) -> np.ndarray:
         """Returns which pixels of a picture, in its own size, show something: bool `[H, W]`."""
         pixels = self.toned(pixels)
-        return (pixels > (self.threshold or 0)).any(axis=-1)
+        return np.any(pixels > (self.threshold or 0), axis=-1)
 
     def put_back(self, shares: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Returns shares `[K, height, width]` in the coordinates of a picture, `[K, *size]`."""
         return placing.put_back(shares, self.fit, size)
-
-    def _above(self, image: np.ndarray) -> np.ndarray:
-        return (image > self.threshold).astype("float32")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

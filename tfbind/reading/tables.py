@@ -67,7 +67,8 @@ class Rows(Preparation):
 
     def apply(self, table: pa.Table) -> np.ndarray:
         """Returns the rows of a table as float32 `[n, D]`."""
-        check_columns(table, [column.name for column in (*self.numbers, *self.kinds)])
+        names = [column.name for column in self.numbers]
+        check_columns(table, names + [column.name for column in self.kinds])
         columns = [self._scaled(table, column)[:, None] for column in self.numbers]
         columns += [self._encoded(table, column) for column in self.kinds]
         return np.concatenate(columns, axis=1).astype("float32")
@@ -149,13 +150,16 @@ def fit_rows(table: pa.Table, *, missing: str, unit: bool = False) -> FittedRows
     of few different kinds are encoded. Columns that say nothing of a row's kind are left out: one
     value throughout, numbers that count the rows, texts that are all different, dates.
     """
-    numbers, kinds, notes = [], [], []
+    numbers: list[Number] = []
+    kinds: list[Kinds] = []
+    notes: list[str] = []
     for name in table.column_names:
         column = _fitted(name, table[name], unit)
         if isinstance(column, str):
             notes.append(f"Column {name!r} is left out: {column}.")
         else:
-            (numbers if isinstance(column, Number) else kinds).append(column)
+            numbers += [column] if isinstance(column, Number) else []
+            kinds += [column] if isinstance(column, Kinds) else []
     if not numbers and not kinds:
         raise ValueError(
             "The table must have a column of numbers or of kinds. Received: "

@@ -49,9 +49,7 @@ def own_data(
     return reading.read_data(path, wanted_by(preset, opened), options, watch=watch)
 
 
-def wanted_by(
-    preset: Preset, opened: reading.PictureFiles | reading.TableFile | reading.ArrayFile
-) -> reading.Wanted:
+def wanted_by(preset: Preset, opened: reading.DataFiles) -> reading.Wanted:
     """Returns what a preset wants of opened data."""
     binary, fit = preset.task.binary_images, "pad" if isinstance(preset.task, Grouping) else "crop"
     if isinstance(opened, reading.PictureFiles):
