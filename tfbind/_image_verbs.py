@@ -162,7 +162,7 @@ def select(
             found = _select_clusters(folder, images, most, data_dir, trainings, processes)
         else:
             found = _select_groups(folder, loaded.model, images, most)
-    _show_selection(*found, out, as_json)
+    _show_selection(found, out, as_json)
 
 
 def _select_groups(folder, model, images, most):
@@ -193,9 +193,10 @@ def _select_clusters(folder, images, most, data_dir, trainings, processes):
     return selection, selection.agreements, "agreement of trainings", figure, plot
 
 
-def _show_selection(selection, values, title, figure, plot, out, as_json):
+def _show_selection(found, out, as_json):
     from tfbind import plots
 
+    selection, values, title, figure, plot = found
     out = out or plot
     plots.save(figure, out)
     pairs = zip(selection.candidates, values, strict=True)
@@ -259,7 +260,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], path: pathlib.P
     return f"{text}\n... and {len(rows) - _SHOWN} more; {where}"
 
 
-def _say_doubts(model, images: Sequence) -> None:
+def _say_doubts(model: Any, images: Sequence) -> None:
     """Says on standard error what seems to be wrong with the answers, if anything."""
     import numpy as np
 

@@ -23,17 +23,25 @@ def is_file(path: pathlib.Path) -> bool:
     return path.suffix == ".keras"
 
 
-def load(path: pathlib.Path, data_dir: str | None = None, **changes: int | None) -> Loaded:
+def load(
+    path: pathlib.Path,
+    data_dir: str | None = None,
+    *,
+    num_groups: int | None = None,
+    num_iterations: int | None = None,
+) -> Loaded:
     """Loads the model of a run folder or of a Keras file.
 
     Raises:
         ValueError: If there is none, or it has no endpoints, or cannot be changed so.
     """
     if is_file(path):
+        changes = {"num_groups": num_groups, "num_iterations": num_iterations}
         model = _of_file(path, {name: x for name, x in changes.items() if x is not None})
         return Loaded(model, path.stem, _plain(model, binary=False), path)
     run = training.Run(path)
-    model, preset = run.load(data_dir, **changes), run.preset
+    model = run.load(data_dir, num_groups=num_groups, num_iterations=num_iterations)
+    preset = run.preset
     preparation = run.preparation or _plain(model, preset.task.binary_images)
     return Loaded(model, preset.name, preparation, path / "model.keras")
 

@@ -96,7 +96,7 @@ class Pictures(Preparation):
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """Returns a picture as the model's image, float32 `event_shape` in [0, 1]."""
         image = placing.place(self.toned(pixels), self.fit, (self.height, self.width))
-        return image if self.threshold is None else np.float32(image > self.threshold)
+        return image if self.threshold is None else (image > self.threshold).astype("float32")
 
     def lit(self, pixels: np.ndarray) -> np.ndarray:
         """Returns which pixels of a picture, in its own size, show something: bool `[H, W]`."""

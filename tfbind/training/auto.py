@@ -64,10 +64,11 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 
 def _groups(look: reading.Look, find: str | None) -> Plan:
     why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
-    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=max(0, _IMAGES // look.num - 1))
+    copies = max(0, _IMAGES // look.num - 1)
+    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies)
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
-        f"By Reconstruction Clustering, which sees {preset.task.copies} moved copies of each, too.",
+        f"By Reconstruction Clustering, which sees {copies} moved copies of each, too.",
         "Reads them as drawings of two tones, of 28x28 pixels; --size 40 sees finer lines.",
     )
     return Plan(_named(preset, look), reasons)

@@ -9,6 +9,7 @@ import pathlib
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -123,7 +124,7 @@ class Run:
     ) -> Source:
         """Returns where examples come from; raises if only the run's caller has them."""
         if self.preparation is not None and images is None:
-            return Source(self.preset.task, data_dir, None, self._own_data())
+            return Source(self.preset.task, data_dir, None, self._own_data(self.given or {}))
         if self.given is not None and images is None:
             raise ValueError(
                 f"`images` must be given for {str(self.path)!r}, whose training images were given "
@@ -193,9 +194,8 @@ class Run:
         """Notes scores on test data in `metrics.json`."""
         self._write("metrics.json", json.dumps({**self.metrics, "test": scores}, indent=2))
 
-    def _own_data(self) -> reading.OwnData:
+    def _own_data(self, given: Mapping[str, Any]) -> reading.OwnData:
         """Reads the caller's files again."""
-        given = self.given
         options = reading.Options.from_json(given["options"])
         own = reading.read_data(given["data"], None, options, preparation=self.preparation)
         if own.described() != given:
