@@ -1,11 +1,14 @@
 """Several trainings from the command line: starts, seeds, numbers of clusters."""
 
 import json
+import types
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tfbind import cli, training
+from tfbind.training import several
 
 SETTINGS = ("--set", "max_epochs=1", "--processes", 1)
 
@@ -68,15 +71,30 @@ def test_seeds_are_compared(tmp_path, data_dir):
     assert training.Run(tmp_path / "runs" / "seed-2").preset.seed == 2
 
 
-def test_select_counts_clusters(run, data_dir):
+def test_select_counts_clusters(run, data_dir, monkeypatch):
     folder, _ = run
-    options = ("--max", 3, "--trainings", 2, "--data-dir", data_dir, "--processes", 1)
+    trained = []
+
+    def train(preset, folder, data_dir, verbose):
+        size, seed = preset.setting("num_clusters").value, preset.seed
+        trained.append((size, seed, str(folder)))
+
+        def cluster(images, batch_size):
+            shift = seed * (size > 3)  # with more than three, trainings disagree
+            return (np.arange(len(images)) // (1 + shift)) % size
+
+        return types.SimpleNamespace(cluster=cluster)
+
+    monkeypatch.setattr(several, "train", train)
+    options = ("--max", 4, "--trainings", 2, "--data-dir", data_dir, "--processes", 1)
     found = json.loads(succeed("select", folder, *options, "--json"))
-    assert found["candidates"] == [2, 3]
-    assert found["best"] in (2, 3) and len(found["agreements"]) == 2
+    assert (found["candidates"], found["best"]) == ([2, 3, 4], 3)
+    assert found["agreements"][:2] == [1.0, 1.0] and found["agreements"][2] < 0.5
     assert (folder / "num_clusters.png").exists()
-    kept = training.Run(folder / "select" / "clusters-3" / "seed-2").preset
-    assert (kept.setting("num_clusters").value, kept.seed) == (3, 2)
+    assert trained[-1] == (4, 2, str(folder / "select" / "clusters-4" / "seed-2"))
+    text = succeed("select", folder, *options).splitlines()
+    assert text[0].split() == ["K", "agreement", "of", "trainings"]
+    assert text[2].split() == ["3", "1.000", "best"]
 
 
 def test_what_is_refused(run, data_dir):

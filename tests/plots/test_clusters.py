@@ -97,6 +97,6 @@ def test_cluster_matrix_figure_of_other_clusters(clusters, sentence):
 def test_num_clusters_figure_marks_the_chosen_one():
     selection = training.NumClustersSelection((2, 3, 5), (0.4, 0.99, 0.7), (0.1, 0.01, 0.2), 3)
     (axes,) = plots.num_clusters_figure(selection).axes
-    curve, mark = (line for line in axes.lines if line.get_linestyle() in ("-", "None"))[:2]
+    curve, *_, mark = axes.lines  # between them the ends of the error bars
     np.testing.assert_allclose(curve.get_xydata(), [[2, 0.4], [3, 0.99], [5, 0.7]])
     np.testing.assert_allclose(mark.get_xydata(), [[3, 0.99]])

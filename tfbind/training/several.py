@@ -128,7 +128,7 @@ def select_preset_clusters(
     found = _run_all(
         _train_and_cluster, presets, folders, (data_dir, data), processes, verbose, images
     )
-    return selection_of(candidates, np.reshape(found, (len(candidates), trainings, -1)))
+    return selection_of(candidates, list(np.reshape(found, (len(candidates), trainings, -1))))
 
 
 def _check_counts_clusters(preset: Preset) -> None:
