@@ -101,10 +101,12 @@ def test_an_interrupted_command_goes_on(run, folder, tmp_path, monkeypatch):
     assert tfbind("group", run, *files, "--out", tmp_path / "out").exit_code == 1
     assert written == ["d0", "d1", "d2", "d3", "d4"]
     written[4:] = []  # its batch was not finished
-    monkeypatch.setattr(
-        "tfbind._image_files.write",
-        lambda out, item, *rest: written.append(item.name) or {"masks": "m"},
-    )
+
+    def write_all(out, item, *arguments):
+        written.append(item.name)
+        return {"masks": "m", "groups": "g", "overlay": "o"}
+
+    monkeypatch.setattr("tfbind._image_files.write", write_all)
     rows = succeed_json("group", run, *files, "--out", tmp_path / "out")
     assert [row["image"] for row in rows] == written == [f"d{i}" for i in range(10)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["groups.csv"]
