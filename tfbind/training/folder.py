@@ -221,8 +221,13 @@ class Run:
         if not self.is_finished:
             raise ValueError(
                 f"`run` must be a finished run folder. Received: {str(self.path)!r}, which is half "
-                f"written; run `tfbind train {preset.name} --run {self.path}` again to finish it."
+                f"written; run `tfbind train {preset.name} {self._told()}` again to finish it."
             )
+
+    def _told(self) -> str:
+        """Returns the options that the run was trained with, as far as they name data and folder."""
+        data = (self.given or {}).get("data")
+        return f"--run {self.path}" if data is None else f"--data {data} --run {self.path}"
 
     def _described(self) -> tuple[Preset, Given]:
         path = self.path / "preset.json"
