@@ -63,7 +63,7 @@ def read_picture(
     >>> path = tempfile.mkdtemp() + "/grey.png"
     >>> PIL.Image.new("L", (4, 3), 51).save(path)
     >>> [picture] = tfbind.reading.read_picture(path).frames
-    >>> picture.shape, float(picture[0, 0, 0].round(3))
+    >>> picture.shape, round(float(picture[0, 0, 0]), 3)
     ((3, 4, 1), 0.2)
     """
     path = pathlib.Path(path)

@@ -225,7 +225,7 @@ class Run:
             )
 
     def _told(self) -> str:
-        """Returns the options that the run was trained with, as far as they name data and folder."""
+        """Returns the options that name the data and the folder of a training."""
         data = (self.given or {}).get("data")
         return f"--run {self.path}" if data is None else f"--data {data} --run {self.path}"
 
