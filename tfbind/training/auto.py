@@ -10,7 +10,11 @@ from tfbind.training.preset import Paper, Part, Preset
 from tfbind.training.presets import get
 
 _FIND = ("groups", "clusters")
-_STEPS = 4000  # of a training, about; epochs follow from the number of examples
+_STEPS = 3000  # of a training, about; epochs follow from the number of examples
+_SCENE = 20  # pixels of drawings
+_SCENE_STEPS = 1600  # of a training on them, about
+_EPOCHS = (10, 200)  # fewest and most
+_NOISE = 1.0  # on rows of deviation 1; with .5 and less, labels are learned by heart
 _IMAGES = 4000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
 _FEW = 10  # clusters where nobody says how many
@@ -65,13 +69,15 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 def _groups(look: reading.Look, find: str | None) -> Plan:
     why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
     copies = max(0, _IMAGES // look.num - 1)
-    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies)
+    # Longer trainings learn whole scenes: a lower loss, and worse groups.
+    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies, patience=None)
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
         f"By Reconstruction Clustering, which sees {copies} moved copies of each, too.",
-        "Reads them as drawings of two tones, of 28x28 pixels; --size 40 sees finer lines.",
+        f"Sees them as {_SCENE}x{_SCENE} pixels of two tones; --size 28 sees finer lines.",
     )
-    return Plan(_named(preset, look), reasons)
+    preset = _named(preset, steps=_SCENE_STEPS, num_images=look.num * (1 + copies))
+    return Plan(preset, reasons, {"size": (_SCENE, _SCENE)})
 
 
 def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
@@ -87,7 +93,8 @@ def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
     preset = get("sela-mnist" if has_pixels else "sela-digits")
     if not has_pixels:
         preset = _for_rows(preset)
-    preset = _named(preset, look, num_clusters=len(look.classes) or _FEW)
+    preset = preset.changed(num_clusters=len(look.classes) or _FEW)
+    preset = _named(preset, steps=_STEPS, num_images=look.num)
     photographs = look.kind == "pictures" and not look.has_two_levels
     options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if photographs else {}
     return Plan(preset, reasons, options)
@@ -98,18 +105,18 @@ def _for_rows(preset: Preset) -> Preset:
     settings: Mapping[str, Any] = {
         **preset.model.settings,
         "units": (128, 128, 64),
-        "augmentation": Part("AdditiveGaussianNoise", stddev=0.1),
+        "augmentation": Part("AdditiveGaussianNoise", stddev=_NOISE),
     }
     return preset.changed(model=Part(preset.model.name, **settings))
 
 
-def _named(preset: Preset, look: reading.Look, **changes: Any) -> Preset:
-    steps = max(1, look.num // preset.batch_size)
+def _named(preset: Preset, steps: int, num_images: int) -> Preset:
+    """Returns a preset called "auto", which takes so many steps, about."""
+    epochs = steps * preset.batch_size // num_images
     return preset.changed(
         name="auto",
         summary="chosen for own data",
-        max_epochs=max(20, min(300, _STEPS // steps)),
+        max_epochs=max(_EPOCHS[0], min(_EPOCHS[1], epochs)),
         watched_split=None,
         paper=Paper(source="ours"),
-        **changes,
     )
