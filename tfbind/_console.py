@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import sys
 import tempfile
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ if typing.TYPE_CHECKING:
 # Without it TensorFlow fills the screen with notes on the machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+_WIDTH = 99  # columns
 _FEW = 20  # files that are read without a bar
 
 # What `--set` calls the types of settings.
@@ -182,7 +184,12 @@ def quoted(path: str | os.PathLike) -> str:
 
 def minded(sentences: Iterable[str]) -> str:
     """Returns warnings as they are printed, a line each."""
-    return "".join(f"Mind: {sentence}\n" for sentence in sentences)
+    return "".join(f"{wrapped(f'Mind: {sentence}')}\n" for sentence in sentences)
+
+
+def wrapped(text: str) -> str:
+    """Returns a text in lines that a screen holds; paths stay whole."""
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def score(metric: str, value: float | None) -> str:

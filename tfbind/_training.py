@@ -101,4 +101,4 @@ def _auto_clusters(name, look, preset):
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(line, err=True)
+        click.echo(_console.wrapped(line), err=True)
