@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 import types
 import urllib.error
 
@@ -68,6 +70,12 @@ def scene(images, tmp_path):
     path = tmp_path / "scene.png"
     PIL.Image.fromarray(np.uint8(255 * images[0, ..., 0])).save(path)
     return path
+
+
+def test_the_package_is_the_command():
+    command = [sys.executable, "-m", "tfbind", "--version"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("tfbind, version ")
 
 
 def test_list_shows_every_preset():

@@ -24,7 +24,7 @@ FLOORS = (
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),
         "_training",
-        *("cli", "quickstart"),
+        *("cli", "quickstart", "__main__"),
     ),
 )
 FLOOR = {f"tfbind.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
