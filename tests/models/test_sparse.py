@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy import sparse
 
-from tfbind import models
+from tfbind import layers, models
 
 RANDOM = np.random.default_rng(0)
 KINDS = np.repeat(np.eye(3, 12), 14, axis=0)[:40] * (1 + RANDOM.random((40, 1)))
@@ -61,7 +61,7 @@ def pair(request):
     return make, *trained(make, DENSE, validation_data=(DENSE, LABELS))
 
 
-@pytest.mark.filterwarnings("ignore:The members agree on")
+@pytest.mark.filterwarnings("ignore:The members agree on", "ignore:Members .* use their clusters")
 @pytest.mark.parametrize("form", FORMS)
 def test_sparse_is_as_dense(pair, form):
     make, expected, logged = pair
@@ -101,7 +101,22 @@ def dataset_of(x):
     return tf.data.Dataset.from_tensor_slices({"image": x, "index": np.arange(40)}).batch(16)
 
 
-@pytest.mark.filterwarnings("ignore:The members agree on")
+@pytest.mark.parametrize("form", ["csr", "coo", "float64", "tensor"])
+def test_labels_of_views(form):
+    noise = layers.AdditiveGaussianNoise(0.1, seed=0)
+    found = []
+    for x in (FORMS[form](), DENSE):
+        keras.utils.set_random_seed(1)
+        model = models.SelfLabeling(
+            *((12,), 3), num_heads=2, units=(6,), augmentation=noise, num_label_views=2, seed=0
+        )
+        model.prepare_labels(40)
+        model.relabel(x)
+        found.append(model.row_labels.labels.numpy())
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.filterwarnings("ignore:The members agree on", "ignore:Members .* use their clusters")
 def test_datasets_of_sparse_tensors():
     make = MODELS["ensemble"]
     found = []

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
+from tfbind._rows import dense
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling.sinkhorn import (
     check_enough_rows,
@@ -133,13 +134,12 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         strength = check_number("strength", strength, 0, open_low=True)
         label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
-        augmentation = self._default_noise(seed) if augmentation == "default" else augmentation
-        check_corruption(augmentation, "augmentation")
-        num_label_views = _checked_views(num_label_views, augmentation)
+        given = self._default_noise(seed) if augmentation == "default" else augmentation
+        self.augmentation = check_corruption(given, "augmentation")
+        self.num_label_views = _checked_views(num_label_views, self.augmentation)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal if marginal is None or learned else tuple(shares)
-        self.augmentation, self.num_label_views = augmentation, num_label_views
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
@@ -148,11 +148,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.backbone = given_backbone(backbone, self.event_shape, self.units)
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
-        self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
+        self._compile_label_step()
         self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
-        if augmentation is not None and not augmentation.built:
-            augmentation.build((None, *self.event_shape))
+        if self.augmentation is not None and not self.augmentation.built:
+            self.augmentation.build((None, *self.event_shape))
         if self.row_labels.num_rows is not None:
             self._start_labels(self.row_labels.num_rows)
         self.built = True
@@ -221,20 +221,22 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     @property
     def answering(self) -> int:
-        return self.best_head if self.marginal is None else 0
+        return 0 if isinstance(self.marginal, tuple) else self.best_head
 
     def clusterings(self, images: np.ndarray) -> np.ndarray:
-        """Those of every head, or of the best if the heads share a marginal, which is in order."""
-        if self.marginal is not None:
+        """Those of every head, or of the best if shares are given, in one order for all heads."""
+        if isinstance(self.marginal, tuple):
             return super().clusterings(images)
         features = self.predict(images, _BATCH, verbose=0)["features"]
         return np.argmax(self.logits(features), axis=-1).T
 
     def reorder_clusters(self, orders: np.ndarray) -> None:
-        if self.marginal is not None:
+        if isinstance(self.marginal, tuple):
             self.marginal = tuple(self.marginal[k] for k in orders[0])
             self._reorder_prior(orders[0])
+            self._compile_label_step()  # the old one holds the old marginal
         orders = np.broadcast_to(orders, (self.num_heads, self.num_clusters))
+        self._reorder(self.shares, orders)
         columns = (orders + self.num_clusters * np.arange(self.num_heads)[:, None]).reshape(1, -1)
         for weight in self.heads.weights:
             self._reorder(weight, columns)
@@ -242,6 +244,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             self.row_labels.assign(renumbered(self.row_labels.labels.numpy(), orders))
 
     # Labels.
+
+    def _compile_label_step(self) -> None:
+        self._solve = tf.function(self.solve_labels, jit_compile=True, autograph=False)
 
     @property
     def has_labeled(self) -> bool:
@@ -266,7 +271,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return self._label_epochs is None or epoch in self._label_epochs
 
     def relabel(self, images: np.ndarray) -> None:
-        """Solves the labels of the training set, float32 `[N, *event_shape]`."""
+        """Solves the labels of the training set, float32 `[N, *event_shape]`, sparse or not."""
         found = self._solve(self._all_label_features(images))
         if not np.isfinite(found["head_losses"]).all():
             raise ValueError(
@@ -279,8 +284,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     def _all_label_features(self, images: np.ndarray) -> tf.Tensor:
         if not self.num_label_views:
             return tf.constant(self.predict(images, _BATCH, verbose=0)["features"])
-        starts = range(0, len(images), _BATCH)
-        return tf.concat([self._see(images[i : i + _BATCH]) for i in starts], axis=0)
+        rows = _batch.check_values(images, self.fields(training=False)["image"])
+        starts = range(0, rows.shape[0], _BATCH)
+        return tf.concat([self._see(dense(rows[i : i + _BATCH])) for i in starts], axis=0)
 
     def label_features(self, images: tf.Tensor, salt: tf.Tensor | int = VIEW_SALT) -> tf.Tensor:
         """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
@@ -288,7 +294,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         The distortions depend on the place in the batch and on nothing else, so that labels change
         because the network does.
         """
-        if not self.num_label_views:
+        if self.augmentation is None or not self.num_label_views:
             return self.embed(images)
         seed = seeds.fold(self.seed, salt)
         views = seeds.split(seed, self.num_label_views)
