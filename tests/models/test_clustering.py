@@ -33,7 +33,7 @@ def ensemble(**settings):
     keras.utils.set_random_seed(3)
     given = {"num_members": 3, "hidden_units": (16,), "denoising_weights": (1.0, 0.1, 0.1)}
     given |= {"information_weight": 1.0, "first_epochs": 20, "round_epochs": 3, "seed": 2}
-    given |= {"confidence_threshold": 0.0}
+    given |= {"noise": 0.3}
     model = tfbind.PseudoLabelEnsemble((6,), 4, **{**given, **settings})
     model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     return model
@@ -202,13 +202,13 @@ def test_a_second_fit_keeps_the_numbers(trained, kind, num_images):
 
 
 def test_rows_that_are_new_are_labelled_at_once():
-    model = self_labeling(num_label_steps=2, num_label_epochs=10)
-    model.fit(X, batch_size=32, epochs=12, verbose=0)
+    model = self_labeling(num_label_steps=8, num_label_epochs=20)
+    model.fit(X, batch_size=32, epochs=22, verbose=0)
     others, _ = made(200, seed=7)
     before = model.cluster(others)
-    model.fit(others, batch_size=32, epochs=13, initial_epoch=12, verbose=0)
+    model.fit(others, batch_size=32, epochs=23, initial_epoch=22, verbose=0)
     labels = model.row_labels.labels.numpy()[model.best_head]
-    assert np.mean(labels == before) > 0.9  # shares are met exactly, by moving a few
+    assert np.mean(labels == before) > 0.9
 
 
 def test_what_is_refused():

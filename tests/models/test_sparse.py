@@ -11,6 +11,11 @@ from scipy import sparse
 
 from tfbind import layers, models
 
+# A training of two epochs, of three kinds that are hardly apart
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The members agree on", "ignore:Members .* use their clusters"
+)
+
 RANDOM = np.random.default_rng(0)
 KINDS = np.repeat(np.eye(3, 12), 14, axis=0)[:40] * (1 + RANDOM.random((40, 1)))
 DENSE = np.where(RANDOM.random((40, 12)) < 0.2, RANDOM.random((40, 12)), KINDS).astype("float32")
@@ -61,7 +66,6 @@ def pair(request):
     return make, *trained(make, DENSE, validation_data=(DENSE, LABELS))
 
 
-@pytest.mark.filterwarnings("ignore:The members agree on", "ignore:Members .* use their clusters")
 @pytest.mark.parametrize("form", FORMS)
 def test_sparse_is_as_dense(pair, form):
     make, expected, logged = pair
@@ -116,7 +120,6 @@ def test_labels_of_views(form):
     np.testing.assert_array_equal(*found)
 
 
-@pytest.mark.filterwarnings("ignore:The members agree on", "ignore:Members .* use their clusters")
 def test_datasets_of_sparse_tensors():
     make = MODELS["ensemble"]
     found = []

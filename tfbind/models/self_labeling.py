@@ -130,7 +130,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_clusters = check_integer("num_clusters", num_clusters, 2)
         num_heads = check_integer("num_heads", num_heads, 1)
         learned = isinstance(marginal, str) and marginal == _LEARNED
-        shares = check_marginal(None if learned else marginal, num_clusters).tolist()
+        shares = check_marginal(None if learned else marginal, num_clusters)
         strength = check_number("strength", strength, 0, open_low=True)
         label_epochs = spaced_epochs(num_label_steps, num_label_epochs)
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
@@ -139,7 +139,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.num_label_views = _checked_views(num_label_views, self.augmentation)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = marginal if marginal is None or learned else tuple(shares)
+        self.marginal = marginal if marginal is None or learned else tuple(map(float, marginal))
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
