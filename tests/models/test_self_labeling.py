@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn import neighbors
 
 import tfbind
@@ -121,6 +122,7 @@ def accuracy_and_shares(marginal):
     return accuracy, model.shares.numpy()[model.best_head]
 
 
+@pytest.mark.slow
 def test_unequal_shares_are_learned():
     equal, shares = accuracy_and_shares(None)
     np.testing.assert_allclose(shares, 1 / 6, rtol=1e-5)
@@ -139,14 +141,28 @@ def test_given_shares_are_come_to():
         np.testing.assert_allclose(model.shares, [expected] * 2, atol=1e-5)
 
 
+def label_steps(model, features, num_steps):
+    solve = tf.function(model.solve_labels, jit_compile=True)
+    for _ in range(num_steps):
+        model.shares.assign(solve(tf.constant(features, tf.float32))["shares"])
+
+
+def test_learned_shares_come_to_those_that_the_classifier_gives():
+    model = self_labeling(marginal="learned")
+    kernel, _ = model.heads.weights
+    kernel.assign(np.tile(10.0 * np.eye(8, 4), 2))  # both heads tell the first four features apart
+    given = np.array([0.5, 0.3, 0.12, 0.08])
+    features = np.repeat(np.eye(4, 8), [25, 15, 6, 4], axis=0)
+    label_steps(model, features, 3)
+    expected = given + 0.8**3 * (0.25 - given)
+    np.testing.assert_allclose(model.shares, [expected] * 2, atol=1e-4)
+
+
 def test_no_cluster_dies_while_shares_are_learned():
     model = noisy(marginal="learned")
-    for _ in range(20):
-        found = model.solve_labels(np.zeros((50, 8), "float32"))
-        model.shares.assign(found["shares"])
+    label_steps(model, np.zeros((50, 8)), 20)
     model.heads.weights[1].assign([9.0, 0, 0, 0] * 2)
-    for _ in range(60):
-        model.shares.assign(model.solve_labels(np.zeros((50, 8), "float32"))["shares"])
+    label_steps(model, np.zeros((50, 8)), 60)
     np.testing.assert_allclose(model.shares, [[20 / 23, 1 / 23, 1 / 23, 1 / 23]] * 2, atol=1e-3)
 
 
