@@ -180,8 +180,7 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         self.denoising_weights = check_denoising_weights(denoising_weights, len(units))
         self.information = check_choice("information", information, ("mutual", "dot_product"))
         self.information_weight = check_number("information_weight", information_weight, 0)
-        self.later_information_weight = later_information_weight
-        check_number("later_information_weight", later_information_weight or 0, 0)
+        self.later_information_weight = _check_later_weight(later_information_weight)
         self.marginal_weight = check_number("marginal_weight", marginal_weight, 0)
         self.noise_weight = check_number("noise_weight", noise_weight, 0)
         self.adversarial_weight = check_number("adversarial_weight", adversarial_weight, 0)
@@ -382,3 +381,7 @@ def _with_defaults(event_shape: tuple[int, ...], *given: Any) -> tuple:
 def _divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns that of logits `[M, B, K]`, the mean over the members, `[B]`."""
     return tf.reduce_mean(losses.divergence(target, logits), axis=0)
+
+
+def _check_later_weight(weight: float | None) -> float | None:
+    return None if weight is None else check_number("later_information_weight", weight, 0)
