@@ -370,10 +370,9 @@ def _with_defaults(event_shape: tuple[int, ...], *given: Any) -> tuple:
 
     The authors' are for MNIST: so much denoising leaves little of the information of few features.
     """
-    if len(event_shape) == 1:
-        defaults, first_weights = ((64, 64), 1.0, 1.0), (1.0,)
-    else:
-        defaults, first_weights = ((1200, 1200), 0.3, 0.1), (1000.0, 10.0)
+    of_vectors = ((64, 64), 1.0, 1.0), (1.0,)
+    of_images = ((1200, 1200), 0.3, 0.1), (1000.0, 10.0)
+    defaults, first_weights = of_vectors if len(event_shape) == 1 else of_images
     chosen = [d if g is None else g for g, d in zip(given, defaults, strict=True)]
     return (*chosen, first_weights)
 
@@ -381,7 +380,3 @@ def _with_defaults(event_shape: tuple[int, ...], *given: Any) -> tuple:
 def _divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns that of logits `[M, B, K]`, the mean over the members, `[B]`."""
     return tf.reduce_mean(losses.divergence(target, logits), axis=0)
-
-
-def _check_later_weight(weight: float | None) -> float | None:
-    return None if weight is None else check_number("later_information_weight", weight, 0)
