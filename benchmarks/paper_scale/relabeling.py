@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind.models import PseudoLabelEnsemble, SelfLabeling
-from tfbind.models.self_labeling import VIEW_SALT
 
 _OBSERVED = 100  # examples at a time, as `calibrate` of arrays
 _EMBEDDED = 500
@@ -16,7 +15,7 @@ def described(model, num_epochs):
         return None
     epochs = [epoch for epoch in range(num_epochs) if model.relabels_before(epoch)]
     if isinstance(model, SelfLabeling):
-        return {"kind": "solved", "epochs": epochs, "view_salt": VIEW_SALT}
+        return {"kind": "solved", "epochs": epochs}
     variables = {
         "labels": model.row_labels.labels,
         "class_weights": model.class_weights,
@@ -50,7 +49,7 @@ def functions(model):
         return {}
 
     def embed(batch):
-        return {"features": model.label_features(batch["image"], batch["number"])}
+        return {"features": model.embed(batch["image"])}
 
     def predict(batch):
         features = model.embed(batch["image"])
@@ -68,7 +67,7 @@ def functions(model):
     images = {"image": np.zeros((_EMBEDDED, *model.event_shape), "float32")}
     size = (model.row_labels.num_rows, model.backbone.output_shape[-1])
     return {
-        "embed": (embed, {**images, "number": 0}),
+        "embed": (embed, images),
         "predict": (predict, images),
         "adopt": (adopt, {"features": np.zeros(size, "float32")}),
     }

@@ -157,15 +157,11 @@ class _Training:
             order = {"image": rows, "number": numbers - numbers[0]}
             self.runner.run(f"observe_{rows.shape[1]}", data, order)
 
-    def predict(self, rows, program="predict", size=500, *, number=None):
-        """Returns the outputs of a program for rows of the images, on the device.
-
-        A batch is told its number, or all of them are told `number`.
-        """
+    def predict(self, rows, program="predict", size=500):
+        """Returns the outputs of a program for rows of the images, on the device."""
         steps = -(-len(rows) // size)
         padded = np.resize(rows, steps * size) if len(rows) % size else rows
-        numbers = np.arange(steps) if number is None else np.full(steps, number)
-        data = {"image": self.data["image"], "number": numbers.astype("int32")}
+        data = {"image": self.data["image"], "number": np.arange(steps, dtype="int32")}
         order = {"image": padded.reshape(steps, size), "number": np.arange(steps)}
         names = self.runner.inputs(program)
         outputs = self.runner.run(program, *({x: each[x] for x in names} for each in (data, order)))
@@ -283,8 +279,7 @@ def _take(variables, told, found):
 def _solve(training, epoch):
     """Gives examples the labels of which every cluster gets its share."""
     rows = training.rows["training"]
-    salt = training.kit["relabeling"]["view_salt"]
-    features = training.predict(rows, "embed", number=salt)["features"]
+    features = training.predict(rows, "embed")["features"]
     everything = np.arange(len(rows), dtype="int32")[None]
     training.runner.run("adopt", {"features": features}, {"features": everything})
 

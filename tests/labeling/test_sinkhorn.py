@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbind.labeling import balanced_labels
-from tfbind.labeling.sinkhorn import free_shares
+from tfbind.labeling.sinkhorn import free_shares, solve_batch
 
 RANDOM = np.random.default_rng(0)
 SHARES = np.array([0.4, 0.3, 0.2, 0.1])
@@ -91,6 +91,15 @@ def test_free_shares_are_those_of_the_classifier():
     p = np.exp(10.0 * logits.astype("float64"))
     expected = (p / p.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(free_shares(logits, 10.0, chunk_size=70), expected, rtol=1e-4)
+
+
+def test_a_batch_gets_the_labels_of_each_head():
+    logits = np.stack([some_logits(), some_logits()], axis=1)  # [N, H, K]
+    shares = np.stack([np.full(4, 0.25), SHARES]).astype("float32")
+    found = solve_batch(tf.constant(logits), tf.constant(shares), 5.0).numpy()
+    for head in range(2):
+        expected = np.argmax(sinkhorn_knopp(logits[:, head], 5.0, shares[head]), axis=1)
+        assert (found[:, head] == expected).mean() > 0.95
 
 
 def test_a_cap_is_a_cap_and_the_error_tells():

@@ -175,20 +175,6 @@ def test_shares_are_kept(tmp_path):
     assert again.marginal == "learned" and np.ptp(model.shares) > 1e-4
 
 
-def test_labels_are_solved_from_views():
-    one, more = noisy(num_label_views=1), noisy(num_label_views=8)
-    clean = self_labeling().embed(X[:20])
-    far = [np.abs(model.label_features(X[:20]) - clean).mean() for model in (one, more)]
-    assert 0 < far[1] < far[0]
-    np.testing.assert_array_equal(more.label_features(X[:20]), more.label_features(X[:20]))
-    np.testing.assert_array_equal(noisy().label_features(X[:20]), clean)
-    more.prepare_labels(160)
-    more.relabel(X)
-    found = more.solve_labels(more.label_features(X))["labels"]
-    assert (labels(more) == found.numpy()).mean() > 0.9
-    assert type(more).from_config(more.get_config()).num_label_views == 8
-
-
 def test_order_of_rows_is_that_of_labels():
     model = self_labeling()
     model.fit(X, epochs=2, verbose=0)
@@ -229,6 +215,38 @@ def test_the_authors_spacing():
     assert all(map(self_labeling().relabels_before, range(5)))
 
 
+def test_labels_are_solved_in_every_step_at_first():
+    model = noisy(num_online_epochs=2)
+    assert [epoch for epoch in range(4) if model.relabels_before(epoch)] == [2, 3]
+    model.prepare_labels(160)
+    kept = labels(model)
+    model.fit(X, epochs=2, batch_size=32, verbose=0)
+    np.testing.assert_array_equal(labels(model), kept)
+    assert not model.has_labeled
+    model.fit(X, epochs=12, initial_epoch=2, batch_size=32, verbose=0)
+    assert model.has_labeled and (labels(model) != kept).any()
+    assert model.evaluate(X, TRUTH, verbose=0, return_dict=True)["accuracy"] > 0.95
+    assert type(model).from_config(model.get_config()).num_online_epochs == 2
+
+
+def test_a_kill_before_the_first_label_step_changes_nothing(tmp_path):
+    arguments = {"batch_size": 40, "shuffle": False, "verbose": 0}
+    straight, killed, resumed = (noisy(num_online_epochs=2) for _ in range(3))
+    straight.fit(X, epochs=4, **arguments)
+    killed.fit(X, epochs=1, **arguments)
+    killed.save(tmp_path / "model.keras")
+    resumed.restore_from(keras.saving.load_model(tmp_path / "model.keras"))
+    resumed.fit(X, epochs=4, initial_epoch=1, **arguments)
+    for one, other in zip(resumed.get_weights(), straight.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_labels_of_steps_compile():
+    model = noisy(num_online_epochs=1, jit_compile=True)
+    history = model.fit(X, epochs=3, batch_size=32, verbose=0).history
+    assert np.isfinite(history["cross_entropy"]).all() and model.has_labeled
+
+
 def test_shares_that_cannot_be_had_are_told():
     rows = np.repeat(200.0 * np.eye(2, 6, dtype="float32"), [79, 1], axis=0)
     model = self_labeling(num_clusters=2, num_heads=1, strength=1000.0)
@@ -246,7 +264,7 @@ BAD = [
     ({"marginal": (0.5, 0.5)}, "`marginal` must hold 4 positive numbers that sum to 1"),
     ({"marginal": (1.2, 0.2, -0.2, -0.2)}, "`marginal` must hold 4 positive numbers"),
     ({"num_label_epochs": 3}, "`num_label_steps` and `num_label_epochs` must be given together."),
-    ({"num_label_views": 2, "augmentation": None}, "`num_label_views` must be 0 without an augm"),
+    ({"num_online_epochs": 2, "augmentation": None}, "`num_online_epochs` must be 0 without an au"),
     ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0."),
     ({"strength": -1.0}, "`strength` must be a number in (0, inf)"),
     ({"units": ()}, "`units` must hold"),

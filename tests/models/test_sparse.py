@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy import sparse
 
-from tfbind import layers, models
+from tfbind import models
 
 # A training of two epochs, of three kinds that are hardly apart
 pytestmark = pytest.mark.filterwarnings(
@@ -103,21 +103,6 @@ def test_one_batch(pair):
 
 def dataset_of(x):
     return tf.data.Dataset.from_tensor_slices({"image": x, "index": np.arange(40)}).batch(16)
-
-
-@pytest.mark.parametrize("form", ["csr", "coo", "float64", "tensor"])
-def test_labels_of_views(form):
-    noise = layers.AdditiveGaussianNoise(0.1, seed=0)
-    found = []
-    for x in (FORMS[form](), DENSE):
-        keras.utils.set_random_seed(1)
-        model = models.SelfLabeling(
-            *((12,), 3), num_heads=2, units=(6,), augmentation=noise, num_label_views=2, seed=0
-        )
-        model.prepare_labels(40)
-        model.relabel(x)
-        found.append(model.row_labels.labels.numpy())
-    np.testing.assert_array_equal(*found)
 
 
 def test_datasets_of_sparse_tensors():

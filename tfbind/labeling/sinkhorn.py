@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfbind._validation import check_integer, check_number, check_shape
 
 _CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
+_BATCH_ITERATIONS = 20  # the shares of a batch vary more than these leave
 _TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
@@ -140,6 +141,22 @@ def solve(
     scores = strength * (logits - _highest(logits)) + u
     labels = tf.argmax(scores, axis=-1, output_type=tf.int32)
     return Assignment(labels, u, cluster_error, example_error, steps)
+
+
+def solve_batch(logits: tf.Tensor, shares: tf.Tensor, strength: float) -> tf.Tensor:
+    """Returns labels of a batch, int32 `[B, H]`, as `solve` finds them of a whole set.
+
+    Args:
+        logits: float32 `[B, H, K]`, of H heads.
+        shares: float32 `[H, K]`.
+        strength: Float.
+    """
+    scores = strength * tf.nn.log_softmax(logits)
+    u = tf.zeros_like(shares)
+    for _ in range(_BATCH_ITERATIONS):
+        found = tf.reduce_mean(tf.nn.softmax(scores + u), axis=0)  # [H, K]
+        u += tf.math.log(shares) - tf.math.log(tf.maximum(found, _TINY))
+    return tf.argmax(scores + u, axis=-1, output_type=tf.int32)
 
 
 _compiled = tf.function(solve, jit_compile=True, autograph=False)

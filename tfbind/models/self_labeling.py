@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._rows import dense
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling.sinkhorn import (
     check_enough_rows,
@@ -15,6 +14,7 @@ from tfbind.labeling.sinkhorn import (
     free_shares,
     share_counts,
     solve,
+    solve_batch,
 )
 from tfbind.layers import AdditiveGaussianNoise
 from tfbind.models import _batch
@@ -30,8 +30,7 @@ _BATCH = 500  # of examples whose features are taken at a time
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
-_SCHEDULE = ("num_label_steps", "num_label_epochs")
-VIEW_SALT = 5  # tells the seeds of the views that labels are solved from, from those of steps
+_SCHEDULE = ("num_label_steps", "num_label_epochs", "num_online_epochs")
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
@@ -65,11 +64,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
             learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
             standardised then, and none on images.
-        num_label_views: Integer >= 0, distorted views of an example whose mean features its label
-            is solved from; 0 for the example itself.
         num_label_steps: Integer, how often labels are solved, in the authors' quadratic spacing:
             denser at first. None for before every epoch.
         num_label_epochs: Integer, the epochs that these are spread over.
+        num_online_epochs: Integer >= 0, epochs at first in which each step solves the labels of
+            its batch, from other views of it; label steps come after them. Digits need these.
         seed: Integer, for the first labels and the distortions, or None to draw one.
 
     Call arguments:
@@ -106,6 +105,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         Learning. ICLR, 2020. https://arxiv.org/abs/1911.05371. Differs from the authors' code,
         which takes the features of one distorted view of each image with the network in training
         mode (here population statistics serve), and knows equal shares only.
+        Caron et al. Unsupervised Learning of Visual Features by Contrasting Cluster Assignments.
+        NeurIPS, 2020, for the labels of a batch, which are hard here.
     """
 
     term_weights = {"cross_entropy": 1.0}
@@ -121,9 +122,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         strength: float = 25.0,
         marginal: Sequence[float] | str | None = None,
         augmentation: keras.Layer | str | None = "default",
-        num_label_views: int = 0,
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
+        num_online_epochs: int = 0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -136,7 +137,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         given = self._default_noise(seed) if augmentation == "default" else augmentation
         self.augmentation = check_corruption(given, "augmentation")
-        self.num_label_views = _checked_views(num_label_views, self.augmentation)
+        self.num_online_epochs = _checked_online_epochs(num_online_epochs, given)
         self.num_heads = num_heads
         self.strength = strength
         self.marginal = marginal if marginal is None or learned else tuple(map(float, marginal))
@@ -149,7 +150,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
         self._add_notes()
         self._compile_label_step()
-        self._see = tf.function(self.label_features, reduce_retracing=True, autograph=False)
         self.trackers |= means("cross_entropy", "changed_labels", "cluster_error")
         if self.augmentation is not None and not self.augmentation.built:
             self.augmentation.build((None, *self.event_shape))
@@ -204,7 +204,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         if training and self.augmentation is not None:
             images = self.augmentation.corrupt(images, seed)
         logits = self.logits(self.embed(images))
-        labels = self._given(batch) if training else tf.argmax(logits, axis=-1)  # [B, H]
+        labels = self._labels(batch, seed) if training else tf.argmax(logits, axis=-1)  # [B, H]
         costs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         terms = {
             "cross_entropy": tf.reduce_mean(costs, axis=-1),
@@ -213,9 +213,19 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         notes = {"changed_labels": self.changed_labels, "cluster_error": self.cluster_error}
         return {**terms, **{key: tf.identity(note) for key, note in notes.items() if training}}
 
-    def _given(self, batch: Mapping) -> tf.Tensor:
+    def _labels(self, batch: Mapping, seed: tf.Tensor) -> tf.Tensor:
+        """Returns what to learn, int32 `[B, H]`: of the rows, once labels were solved for them."""
         _batch.require_keys(batch, ("index",))
-        return tf.transpose(self.row_labels(batch["index"]))
+
+        def given():
+            return tf.transpose(self.row_labels(batch["index"]))
+
+        def found():
+            view = self.augmentation.corrupt(batch["image"], seeds.split(seed, 2)[1])
+            return solve_batch(self.logits(self.embed(view)), self.shares, self.strength)
+
+        has_labeled = tf.reduce_any(self.head_losses > 0)
+        return tf.cond(has_labeled, given, found) if self.num_online_epochs else given()
 
     # Numbers of clusters.
 
@@ -268,11 +278,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
 
     def relabels_before(self, epoch: int) -> bool:
-        return self._label_epochs is None or epoch in self._label_epochs
+        epoch -= self.num_online_epochs
+        return epoch >= 0 and (self._label_epochs is None or epoch in self._label_epochs)
 
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`, sparse or not."""
-        found = self._solve(self._all_label_features(images))
+        features = self.predict(images, _BATCH, verbose=0)["features"]
+        found = self._solve(tf.constant(features))
         if not np.isfinite(found["head_losses"]).all():
             raise ValueError(
                 "`images` must have finite features where labels are solved. Received: NaN or "
@@ -281,32 +293,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.adopt_labels(found)
         self._warn_of_errors()
 
-    def _all_label_features(self, images: np.ndarray) -> tf.Tensor:
-        if not self.num_label_views:
-            return tf.constant(self.predict(images, _BATCH, verbose=0)["features"])
-        rows = _batch.check_values(images, self.fields(training=False)["image"])
-        starts = range(0, rows.shape[0], _BATCH)
-        return tf.concat([self._see(dense(rows[i : i + _BATCH])) for i in starts], axis=0)
-
-    def label_features(self, images: tf.Tensor, salt: tf.Tensor | int = VIEW_SALT) -> tf.Tensor:
-        """Returns the features that labels are solved from, float32 `[B, D]`; XLA compiles it.
-
-        The distortions depend on the place in the batch and on nothing else, so that labels change
-        because the network does.
-        """
-        if self.augmentation is None or not self.num_label_views:
-            return self.embed(images)
-        seed = seeds.fold(self.seed, salt)
-        views = seeds.split(seed, self.num_label_views)
-        return tf.add_n(
-            [self.embed(self.augmentation.corrupt(images, view)) for view in views]
-        ) / len(views)
-
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
 
         Args:
-            features: float32 `[N, D]`, the `label_features` of the whole training set in its
+            features: float32 `[N, D]`, those of the whole training set in its
                 order, N known.
 
         Returns:
@@ -376,11 +367,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "units", "strength", "marginal", "num_label_views")
+        names = ("num_heads", "units", "strength", "marginal", *_SCHEDULE)
         return {
             **super().get_config(),
             **saved_parts(self, self._own_parts),
-            **{name: getattr(self, name) for name in (*names, *_SCHEDULE, "seed")},
+            **{name: getattr(self, name) for name in (*names, "seed")},
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
         }
 
@@ -389,10 +380,10 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         return cls(**restore_parts(config, ("backbone", "augmentation")))
 
 
-def _checked_views(num_views: int, augmentation: keras.Layer | None) -> int:
-    if check_integer("num_label_views", num_views, 0) and augmentation is None:
+def _checked_online_epochs(number: int, augmentation: keras.Layer | None) -> int:
+    if check_integer("num_online_epochs", number, 0) and augmentation is None:
         raise ValueError(
-            "`num_label_views` must be 0 without an augmentation, which distorts. Received: "
-            f"num_label_views={num_views}."
+            "`num_online_epochs` must be 0 without an augmentation, which makes the views that "
+            f"labels are solved from. Received: num_online_epochs={number}."
         )
-    return num_views
+    return number
