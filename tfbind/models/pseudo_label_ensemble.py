@@ -180,7 +180,8 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         self.denoising_weights = check_denoising_weights(denoising_weights, len(units))
         self.information = check_choice("information", information, ("mutual", "dot_product"))
         self.information_weight = check_number("information_weight", information_weight, 0)
-        self.later_information_weight = _check_later_weight(later_information_weight)
+        self.later_information_weight = later_information_weight
+        check_number("later_information_weight", later_information_weight or 0, 0)
         self.marginal_weight = check_number("marginal_weight", marginal_weight, 0)
         self.noise_weight = check_number("noise_weight", noise_weight, 0)
         self.adversarial_weight = check_number("adversarial_weight", adversarial_weight, 0)
