@@ -21,6 +21,7 @@ PACKAGES = {
     "tfbind.metrics": "tfbind/metrics",
     "tfbind.models": "tfbind/models",
     "tfbind.plots": "tfbind/plots",
+    "tfbind.reading": "tfbind/reading",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.training.tasks": "tfbind/training/tasks",
@@ -43,6 +44,7 @@ REQUIRES = [
     "click",
     "matplotlib",
     "pillow",
+    "pyarrow",  # tensorflow-datasets brings it; tables are read by it
 ]
 
 EXTRAS = {

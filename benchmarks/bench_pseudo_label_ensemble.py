@@ -41,8 +41,7 @@ def run(forms=None, num_members=5, rounds=3):
 def _model(name, width, num_members, batched):
     preset = presets.get(name)
     own = {"hidden_units": (width, width), "num_members": num_members, "batched": batched}
-    agreement = {"weak_agreement": 1, "later_strong_agreement": None}  # of any number of members
-    settings = {**preset.model.settings, **own, **agreement}
+    settings = {**preset.model.settings, **own}
     return preset.changed(model=Part(preset.model.name, **settings)).build(_EVENT_SHAPE)
 
 

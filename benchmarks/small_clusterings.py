@@ -20,7 +20,7 @@ import numpy as np
 from scipy import optimize
 from sklearn import cluster, datasets, mixture, preprocessing
 
-_EPOCHS = 100
+_EPOCHS, _STEPS = 60, 10  # of every training of ours, whatever the size of the set
 
 
 def _blobs():
@@ -94,7 +94,7 @@ def _ours(name, rate, *sizes, **settings):
         make = getattr(tfbind, name)
         model = make(x.shape[1:], num_clusters, *sizes, seed=seed, **settings)
         model.compile(keras.optimizers.Adam(rate))
-        model.fit(x, epochs=_EPOCHS, verbose=0)
+        model.fit(x, batch_size=-(-len(x) // _STEPS), epochs=_EPOCHS, verbose=0)
         return model.cluster(x, batch_size=500)
 
     return find
@@ -105,9 +105,9 @@ METHODS = {
     "spectral": _spectral,
     "Gaussian mixture": _gaussians,
     "DEC (ClustPy)": _dec,
-    "PseudoLabelEnsemble": _ours("PseudoLabelEnsemble", 2e-3),
-    "SelfLabeling": _ours("SelfLabeling", 3e-3),
-    'SelfLabeling, marginal="learned"': _ours("SelfLabeling", 3e-3, marginal="learned"),
+    "PseudoLabelEnsemble": _ours("PseudoLabelEnsemble", 1e-2, first_epochs=30, round_epochs=6),
+    "SelfLabeling": _ours("SelfLabeling", 1e-2),
+    'SelfLabeling, marginal="learned"': _ours("SelfLabeling", 1e-2, marginal="learned"),
     "AdversarialMixture": _ours(
         "AdversarialMixture", 1e-3, 4, hidden_units=(64, 64), output_activation="linear"
     ),

@@ -1,9 +1,13 @@
 """A model's endpoints as traced functions with flat, named tensors on both sides."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from tfbind import reading
+from tfbind.export._preparing import prepared_endpoints
 
 _HALF = (tf.float16, tf.bfloat16)
 
@@ -16,10 +20,17 @@ class TracedEndpoint(NamedTuple):
     outputs: dict  # name -> tf.TensorSpec
     ranges: dict  # input name -> (low, high)
     descriptions: dict  # output name -> text
+    samples: Mapping  # name of an input of strings -> an element of it, in base64
 
 
-def trace_endpoints(model: keras.Model, batch_size: int | None = None) -> dict[str, TracedEndpoint]:
+def trace_endpoints(
+    model: keras.Model,
+    batch_size: int | None = None,
+    preparation: reading.Preparation | None = None,
+) -> dict[str, TracedEndpoint]:
     """Returns name -> `TracedEndpoint`, for any batch size or for one that is fixed.
+
+    With a preparation of files there is one more endpoint, which prepares what it is given.
 
     Raises:
         ValueError: If the model is not built, has no endpoints, or one of them cannot be served.
@@ -42,6 +53,8 @@ def trace_endpoints(model: keras.Model, batch_size: int | None = None) -> dict[s
             "`serving_endpoints()` must have an endpoint 'serving_default'. "
             f"Received: {', '.join(map(repr, endpoints)) or 'no endpoints'}."
         )
+    if preparation is not None:
+        endpoints = {**endpoints, **prepared_endpoints(endpoints, preparation)}
     return {name: _trace(name, endpoint, batch_size) for name, endpoint in endpoints.items()}
 
 
@@ -59,7 +72,9 @@ def _trace(name, endpoint, batch_size):
     _check_batch_axis(name, outputs, batch_size)
     _check_not_compiled(name, concrete)
     inputs = {spec.name: spec for spec in specs}
-    return TracedEndpoint(function, inputs, outputs, endpoint.ranges, endpoint.outputs)
+    return TracedEndpoint(
+        function, inputs, outputs, endpoint.ranges, endpoint.outputs, endpoint.samples
+    )
 
 
 def _input_specs(name, endpoint, batch_size):

@@ -12,6 +12,7 @@ from tfbind.export import _layout
 if TYPE_CHECKING:  # reading a card loads no TensorFlow
     import keras
 
+    from tfbind import reading
     from tfbind.export._endpoints import TracedEndpoint
 
 # In every Keras config, and of no interest on a card.
@@ -27,9 +28,10 @@ def build_card(model: "keras.Model") -> dict[str, Any]:
     Returns:
         A dict that JSON can hold: `created`, the time in UTC; `versions` of tfbind, tensorflow
         and keras; `model`, with `class`, `name`, `num_parameters` and `config`, the constructor's
-        plain arguments; `endpoints`, from name to `inputs` (`shape` with None for the batch,
-        `dtype`, `range` with None for an open end) and `outputs` (`shape`, `dtype`,
-        `description`).
+        plain arguments; `preparation`, what is done to a person's files before, or None;
+        `endpoints`, from name to `inputs` (`shape` with None for the batch, `dtype`, `range`
+        with None for an open end; of strings a `sample`, in base64) and `outputs` (`shape`,
+        `dtype`, `description`).
 
     Raises:
         ValueError: If the model or one of its endpoints cannot be exported.
@@ -46,8 +48,12 @@ def build_card(model: "keras.Model") -> dict[str, Any]:
     return describe(model, _endpoints.trace_endpoints(model))
 
 
-def describe(model: "keras.Model", traced: "dict[str, TracedEndpoint]") -> dict[str, Any]:
-    """Returns the card of a model whose endpoints have been traced."""
+def describe(
+    model: "keras.Model",
+    traced: "dict[str, TracedEndpoint]",
+    preparation: "reading.Preparation | None" = None,
+) -> dict[str, Any]:
+    """Returns the card of a model whose endpoints have been traced, and of what comes before it."""
     import keras
     import tensorflow as tf
 
@@ -66,6 +72,7 @@ def describe(model: "keras.Model", traced: "dict[str, TracedEndpoint]") -> dict[
             "num_parameters": model.count_params(),
             "config": _plain(model.get_config()),
         },
+        "preparation": None if preparation is None else preparation.to_json(),
         "endpoints": {name: _describe_endpoint(entry) for name, entry in traced.items()},
     }
 
@@ -113,7 +120,11 @@ def write_card(card: dict[str, Any], file: pathlib.Path) -> None:
 def _describe_endpoint(traced):
     return {
         "inputs": {
-            name: {**_describe_tensor(spec), "range": list(traced.ranges.get(name, (None, None)))}
+            name: {
+                **_describe_tensor(spec),
+                "range": list(traced.ranges.get(name, (None, None))),
+                **({"sample": traced.samples[name]} if name in traced.samples else {}),
+            }
             for name, spec in traced.inputs.items()
         },
         "outputs": {

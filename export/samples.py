@@ -1,5 +1,6 @@
 """Made-up inputs for an endpoint, drawn from the ranges on its card."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ def sample_inputs(endpoint: dict[str, Any], batch_size: int) -> dict[str, np.nda
     Returns:
         A dict from input name to array of the shape and dtype on the card: uniform over the
         declared range, of which an open end lies one unit from the other end, or at -1 and 1 if
-        both are open.
+        both are open; of strings, the sample on the card.
 
     Example:
 
@@ -27,9 +28,18 @@ def sample_inputs(endpoint: dict[str, Any], batch_size: int) -> dict[str, np.nda
     """
     random = np.random.default_rng(0)
     return {
-        name: _draw(random, (batch_size, *info["shape"][1:]), info["dtype"], info["range"])
+        name: _filled((batch_size, *info["shape"][1:]), info["sample"])
+        if info["dtype"] == "string"
+        else _draw(random, (batch_size, *info["shape"][1:]), info["dtype"], info["range"])
         for name, info in endpoint["inputs"].items()
     }
+
+
+def _filled(shape, sample):
+    """Returns strings `shape` that all are the sample of the card."""
+    array = np.empty(shape, object)
+    array[...] = base64.b64decode(sample)
+    return array
 
 
 def _draw(random, shape, dtype, limits):

@@ -3,13 +3,18 @@ import pathlib
 
 import keras
 
+from tfbind import reading
 from tfbind._validation import check_integer
 from tfbind.export import _endpoints, _layout, _warmup
 from tfbind.export.card import describe, write_card
 
 
 def export_saved_model(
-    model: keras.Model, directory: str | os.PathLike, version: int | None = None
+    model: keras.Model,
+    directory: str | os.PathLike,
+    version: int | None = None,
+    *,
+    preparation: reading.Preparation | None = None,
 ) -> str:
     """Writes a model's endpoints as one version of a SavedModel for TF Serving.
 
@@ -21,6 +26,9 @@ def export_saved_model(
         model: A built model with `serving_endpoints()`.
         directory: Folder of the versions, made if need be; TF Serving's `--model_base_path`.
         version: Integer >= 1 that is not there yet, or None for the highest plus one.
+        preparation: What is done to a person's files before the model sees them, such as
+            `Run.preparation`; or None. With it one more signature takes these files: `from_file`,
+            bytes of pictures of any size; `from_row`, columns of a table; or `from_values`.
 
     Returns:
         The path of the version, `directory/<version>`, as a string.
@@ -37,8 +45,8 @@ def export_saved_model(
     """
     directory = pathlib.Path(directory)
     version = _choose_version(directory, version)
-    traced = _endpoints.trace_endpoints(model)
-    card = describe(model, traced)
+    traced = _endpoints.trace_endpoints(model, preparation=preparation)
+    card = describe(model, traced, preparation)
     card["artifact"] = {"kind": "saved_model", "version": version}
     with _layout.written_at_once(directory) as temporary:
         folder = temporary / "saved_model"

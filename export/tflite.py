@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbind import reading
 from tfbind._validation import check_choice, check_integer
 from tfbind.export import _endpoints, _layout
 from tfbind.export.card import describe, write_card
@@ -19,7 +20,12 @@ _NUM_BATCHES = 4
 
 
 def export_tflite(
-    model: keras.Model, path: str | os.PathLike, quantize: str = "none", batch_size: int = 1
+    model: keras.Model,
+    path: str | os.PathLike,
+    quantize: str = "none",
+    batch_size: int = 1,
+    *,
+    preparation: reading.Preparation | None = None,
 ) -> dict[str, Any]:
     """Writes a model's endpoints as one TFLite file, runs it, and tells how far off it is.
 
@@ -34,6 +40,8 @@ def export_tflite(
         quantize: "none"; "float16", weights of half the size; or "dynamic", weights in 8 bits
             and a quarter of the size, inputs and outputs in float32 all the same.
         batch_size: Integer >= 1, the rows of every call.
+        preparation: What is done to a person's files before the model sees them; or None. The card
+            says it; a device has to do it by itself.
 
     Returns:
         A dict: `path`; `bytes`, the size; `sha256`; `quantize`; `batch_size`; `errors`, from
@@ -59,7 +67,7 @@ def export_tflite(
     batch_size = check_integer("batch_size", batch_size, 1)
     load_interpreter()  # before the work, not after it
     traced = _endpoints.trace_endpoints(model, batch_size)
-    card = describe(model, traced)
+    card = describe(model, traced, preparation)
     batches = {name: _batches(endpoint, batch_size) for name, endpoint in card["endpoints"].items()}
     with _layout.written_at_once(path.parent) as temporary:
         file = temporary / path.name

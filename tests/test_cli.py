@@ -2,8 +2,9 @@
 
 import csv
 import json
-import pathlib
 import shutil
+import subprocess
+import sys
 import types
 import urllib.error
 
@@ -12,7 +13,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner
 
-from tfbind import _image_files, cli, data, plots, quickstart, training
+from tfbind import _inputs, _models, cli, data, plots, quickstart, reading, training
 
 SIZE = 8  # pixels; of the images of rc-tiny
 
@@ -71,6 +72,12 @@ def scene(images, tmp_path):
     return path
 
 
+def test_the_package_is_the_command():
+    command = [sys.executable, "-m", "tfbind", "--version"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("tfbind, version ")
+
+
 def test_list_shows_every_preset():
     rows = succeed_json("list")
     assert [row["preset"] for row in rows] == list(training.presets.names())
@@ -111,7 +118,7 @@ def test_group_writes_what_the_model_predicts(run, images, scene, tmp_path):
     files = (scene, tmp_path / "stack.npy", tmp_path / "one.npy")
     rows = succeed_json("group", run, *files, "--out", tmp_path / "out")
     assert [row["image"] for row in rows] == ["scene", "stack-0", "stack-1", "stack-2", "one"]
-    assert len(list((tmp_path / "out").iterdir())) == 15  # and nothing half-written
+    assert len(list((tmp_path / "out").iterdir())) == 16  # and nothing half-written
     expected = training.Run(run).load().predict(images[:5], verbose=0)
     for i, row in enumerate(rows):
         masks = np.load(row["masks"])
@@ -151,19 +158,20 @@ def test_pictures_are_read_by_brightness(run, images, tmp_path):
     PIL.Image.fromarray(np.uint16(257) * grey).save(tmp_path / "deep.png")
     PIL.Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(tmp_path / "color.png")
     PIL.Image.fromarray(np.uint8(255 * image)).save(tmp_path / "photo.jpg", quality=95)
-    for name in ("grey", "deep", "color"):
-        _, read = _image_files.read([tmp_path / f"{name}.png"], model)
-        np.testing.assert_array_equal(read, images[:1], err_msg=name)
-    _, read = _image_files.read([tmp_path / "photo.jpg"], model)
-    np.testing.assert_array_equal(read, images[:1])
-    _, read = _image_files.read([tmp_path / "dark.png"], model, invert=True)
-    np.testing.assert_array_equal(read, images[:1])
-    _, read = _image_files.read([tmp_path / "grey.png"], model, threshold=0.2)
-    assert read.all()
+
+    def read(name, **told):
+        preparation = reading.Pictures(height=SIZE, width=SIZE, **{"threshold": 0.5, **told})
+        reader = _inputs.Reader(model, preparation, [tmp_path / name])
+        return reader.read(tmp_path / name)[0].array
+
+    for name in ("grey.png", "deep.png", "color.png", "photo.jpg"):
+        np.testing.assert_array_equal(read(name), images[0], err_msg=name)
+    np.testing.assert_array_equal(read("dark.png", invert=True), images[0])
+    assert read("grey.png", threshold=0.2).all()
 
 
 @pytest.fixture
-def classifier(monkeypatch):
+def classifier(monkeypatch, tmp_path):
     """A run of a model that tells a bright image from a dark one, as the verbs see it."""
 
     def predict(images, **kwargs):
@@ -178,13 +186,10 @@ def classifier(monkeypatch):
             "serving_default": types.SimpleNamespace(outputs={"probabilities": ""})
         },
     )
-    preset = types.SimpleNamespace(task=types.SimpleNamespace(binary_images=False))
-
-    def run(path):
-        load = lambda *arguments, **changes: model  # noqa: E731
-        return types.SimpleNamespace(path=pathlib.Path(path), preset=preset, load=load)
-
-    monkeypatch.setattr(training, "Run", run)
+    monkeypatch.setattr(_models, "load", lambda path, *arguments, **changes: loaded)
+    preparation = reading.Pictures(height=2, width=2)
+    loaded = _models.Loaded(model, "classifier", preparation, tmp_path)
+    return model
 
 
 @pytest.fixture
@@ -213,17 +218,17 @@ def test_cluster_writes_labels_of_grey_images(classifier, greys, tmp_path):
 
 def test_runs_of_another_kind_are_refused(run, scene, classifier, greys, tmp_path, monkeypatch):
     sentence = "`run` must be of a model that groups the parts of an image. Received: 'run', a "
-    for verb in ("group", "select"):
-        assert sentence in fail(verb, "run", greys[0], "--out", tmp_path / "out")
+    assert sentence in fail("group", "run", greys[0], "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     sentence = "`run` must be of a model that gives an image one of several classes. Received: "
     assert f"{sentence}{str(run)!r}, a ReconstructionClustering, " in fail("cluster", run, scene)
 
 
-def test_pictures_for_a_run_on_vectors(classifier, greys):
-    training.Run("run").load().event_shape = (4,)
-    assert "must be a .npy file, since the examples of" in fail("cluster", "run", greys[0])
+def test_pictures_for_a_run_on_vectors(classifier, greys, monkeypatch):
+    loaded = _models.load("run")._replace(preparation=reading.Arrays(shape=(4,)))
+    monkeypatch.setattr(_models, "load", lambda path, *arguments, **changes: loaded)
+    assert "must be a .npy file or a table, since the examples" in fail("cluster", "run", greys[0])
 
 
 def test_select_writes_a_plot(run, scene, data_dir, tmp_path):
@@ -368,7 +373,7 @@ def test_quickstart_uses_tensorflow_model_server(script, tmp_path, monkeypatch):
         (("serve", "nowhere"), "Received: directory='nowhere'"),
         (("serve", "."), "must hold version folders"),
         (("search", "nonsense"), "`preset` must be the name of a preset."),
-        (("group", "nowhere", "nothing.png"), "'nothing.png' does not exist."),
+        (("group", "nowhere", "nothing.png"), "Received: 'nowhere', which does not exist."),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, monkeypatch):
@@ -424,7 +429,6 @@ def test_training_data_that_cannot_be_had(tmp_path, monkeypatch):
 
 def test_images_that_do_not_fit(run, images, tmp_path):
     good = images[0, ..., 0]
-    PIL.Image.fromarray(np.zeros((9, 10), "uint8")).save(tmp_path / "size.png")
     PIL.Image.fromarray(np.zeros((8, 8), "uint8")).save(tmp_path / "black.png")
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "text.npy").write_text("not an array")
@@ -433,9 +437,8 @@ def test_images_that_do_not_fit(run, images, tmp_path):
     np.save(tmp_path / "shape.npy", np.zeros((8, 9)))
     np.save(tmp_path / "none.npy", np.zeros((0, 8, 8)))
     messages = {
-        "size.png": "must be 8 pixels high and 8 wide, as the images of this run. Received: 9 h",
         "black.png": "brighter than the threshold 0.5. Received: none; lower --threshold, or",
-        "text.png": "must be a picture (PNG, JPEG) or a .npy file.",
+        "text.png": "must be a picture (PNG, JPEG, TIFF).",
         "text.npy": "must be an array that numpy.save wrote",
         "bytes.npy": "must lie in [0.0, 1.0]. Received: values from 0 to 255",
         "nan.npy": "must be finite. Received: NaN or infinity",
@@ -449,8 +452,6 @@ def test_images_that_do_not_fit(run, images, tmp_path):
 
 
 def test_settings_and_names_that_do_not_fit(run, scene, tmp_path):
-    out = ("--out", tmp_path / "out")
-    assert "Received: 'scene' more than once" in fail("group", run, scene, scene, *out)
     assert "`num_groups` must be an integer >= 2." in fail("group", run, scene, "--num-groups", 1)
     assert "`candidates` must hold at least" in fail("select", run, scene, "--max", 1)
     assert "`num_starts` must be an integer >= 1." in fail("evaluate", run, "--starts", 0)

@@ -75,7 +75,7 @@ def test_select_counts_clusters(run, data_dir, monkeypatch):
     folder, _ = run
     trained = []
 
-    def train(preset, folder, data_dir, verbose):
+    def train(preset, folder, data_dir, data, verbose):
         size, seed = preset.setting("num_clusters").value, preset.seed
         trained.append((size, seed, str(folder)))
 

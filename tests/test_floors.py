@@ -14,14 +14,18 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     ("_backend", "_files", "_registration", "_rows", "_validation", "seeds"),
-    ("data", "metrics"),
+    ("data", "metrics", "reading"),
     ("plots",),
     ("distributions", "labeling", "layers", "losses"),
     ("models",),
     ("training",),
     ("export",),
     ("serving",),
-    ("_console", "_image_files", "_image_verbs", "cli", "quickstart"),
+    (
+        *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),
+        "_training",
+        *("cli", "quickstart", "__main__"),
+    ),
 )
 FLOOR = {f"tfbind.{name}": floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -37,6 +37,15 @@ EPOCHS = 1
 LABELED_EPOCHS = 1
 NUM_TRAIN_IMAGES = 200
 """,
+    "05_clustering_without_labels": """
+NUM_TRAIN_IMAGES = 200
+EPOCHS = 2
+STARTS = 1
+FIRST_EPOCHS = 1
+ROUNDS = 1
+CANDIDATES = (2, 4)
+TABLE_EPOCHS = 1
+""",
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds

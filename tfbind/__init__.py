@@ -41,6 +41,7 @@ _MODULES = (
     "metrics",
     "models",
     "plots",
+    "reading",
     "serving",
     "training",
 )

@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import sys
 import tempfile
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -20,6 +22,9 @@ if typing.TYPE_CHECKING:
 
 # Without it TensorFlow fills the screen with notes on the machine.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_WIDTH = 99  # columns
+_FEW = 20  # files that are read without a bar
 
 # What `--set` calls the types of settings.
 _KINDS = {
@@ -128,12 +133,12 @@ def _literal(text: str) -> Any:
         return text
 
 
-def check_output(run: "training.Run", model: "keras.Model", output: str, task: str) -> None:
-    """Raises unless a run's model has `output`, that is, does `task`."""
+def check_output(path: pathlib.Path, model: "keras.Model", output: str, task: str) -> None:
+    """Raises unless the model at a path has `output`, that is, does `task`."""
     outputs = model.serving_endpoints()["serving_default"].outputs
     if output not in outputs:
         raise ValueError(
-            f"`run` must be of a model that {task}. Received: {str(run.path)!r}, a "
+            f"`run` must be of a model that {task}. Received: {str(path)!r}, a "
             f"{type(model).__name__}, which gives {', '.join(outputs)}."
         )
 
@@ -163,20 +168,28 @@ def regrouping(command: Callable) -> Callable:
     return command
 
 
-def reading_images(command: Callable) -> Callable:
-    """Adds the options of verbs that read the user's own images."""
-    for option in (
-        click.option(
-            "--threshold",
-            type=click.FloatRange(0, 1),
-            default=0.5,
-            show_default=True,
-            help="Brightness above which a pixel of a picture is set, for binary models.",
-        ),
-        click.option("--invert", is_flag=True, help="Objects are dark, on a light ground."),
-    ):
-        command = option(command)
-    return command
+def watched(items: Sequence) -> Iterable:
+    """Yields items, with a bar on the screen if there are many."""
+    if len(items) <= _FEW or not sys.stderr.isatty():
+        yield from items
+        return
+    with click.progressbar(items, file=sys.stderr, label="Reading") as bar:
+        yield from bar
+
+
+def quoted(path: str | os.PathLike) -> str:
+    """Returns a path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def minded(sentences: Iterable[str]) -> str:
+    """Returns warnings as they are printed, a line each."""
+    return "".join(f"{wrapped(f'Mind: {sentence}')}\n" for sentence in sentences)
+
+
+def wrapped(text: str) -> str:
+    """Returns a text in lines that a screen holds; paths stay whole."""
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def score(metric: str, value: float | None) -> str:

@@ -4,10 +4,11 @@ Results go to standard output, progress and errors to standard error.
 """
 
 import pathlib
+from typing import Any
 
 import click
 
-from tfbind import _console, _image_verbs
+from tfbind import _console, _data_options, _image_verbs
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -58,6 +59,9 @@ def _listed(preset):
 @main.command()
 @click.argument("preset")
 @click.option("--run", type=_console.PATH, help="Folder for the run.  [default: runs/PRESET]")
+@click.option("--data", help="Your own: a folder of pictures, an array, a table, or a data set.")
+@_data_options.for_training
+@_data_options.numbers
 @_console.data_dir
 @click.option("--seed", type=int, help="Shorthand for --set seed=SEED.")
 @click.option(
@@ -70,6 +74,9 @@ def _listed(preset):
 def train(
     preset: str,
     run: pathlib.Path | None,
+    data: str | None,
+    told: dict[str, Any],
+    wanted: dict[str, Any],
     data_dir: str | None,
     seed: int | None,
     starts: int | None,
@@ -78,37 +85,38 @@ def train(
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Train PRESET into a run folder.
+    """Train PRESET into a run folder, on its data or on your own.
 
-    A training that was interrupted there goes on to the weights it would have had. With --starts
-    it trains from several seeds, and the run is the one that looks best without labels. With
-    --seeds there is a folder seed-SEED for each in the run folder, and a table of their scores.
+    With `auto` for PRESET it looks at your data and chooses. A training that was interrupted
+    there goes on to the weights it would have had. With --starts it trains from several seeds, and
+    the run is the one that looks best without labels. With --seeds there is a folder seed-SEED for
+    each in the run folder, and a table of their scores.
     """
     _console.load_tensorflow()
-    from tfbind import training
+    from tfbind import _training, training
     from tfbind.training.processes import num_cores
 
     given = {"seed": seed, "starts": starts}
     changes = (*changes, *(f"{name}={x}" for name, x in given.items() if x is not None))
-    chosen = _console.with_changes(training.presets.get(preset), changes)
+    plan = _training.planned(preset, data, told, wanted, changes)
     processes = num_cores() if processes is None else processes
     if seeds is None:
-        folder = training.Run(run or pathlib.Path("runs") / chosen.name)
-        _train_one(chosen, folder, data_dir, processes, as_json)
+        folder = training.Run(run or pathlib.Path("runs") / plan.preset.name)
+        _train_one(plan, folder, data_dir, processes, as_json)
     else:
-        several = run or pathlib.Path("runs") / f"{chosen.name}-seeds"
-        _train_several(chosen, several, _read_seeds(seeds), data_dir, processes, as_json)
+        several = run or pathlib.Path("runs") / f"{plan.preset.name}-seeds"
+        _train_several(plan, several, _read_seeds(seeds), data_dir, processes, as_json)
 
 
-def _train_one(preset, folder, data_dir, processes, as_json):
+def _train_one(plan, folder, data_dir, processes, as_json):
     from tfbind import plots, training
 
     with _console.progress():
-        training.train(preset, folder, data_dir, processes=processes)
+        plan.train(folder, data_dir, processes)
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)
-    result = {"run": str(folder.path), "preset": preset.name, **folder.metrics}
+    result = {"run": str(folder.path), "preset": plan.preset.name, **folder.metrics}
     _console.show(result, as_json, _told(folder, figures))
 
 
@@ -122,12 +130,14 @@ def _read_seeds(text):
         ) from None
 
 
-def _train_several(preset, directory, seeds, data_dir, processes, as_json):
+def _train_several(plan, directory, seeds, data_dir, processes, as_json):
     from tfbind import training
     from tfbind.training.several import mean_and_spread
 
     with _console.progress():
-        scores = training.train_seeds(preset, directory, seeds, data_dir, processes=processes)
+        scores = training.train_seeds(
+            plan.preset, directory, seeds, data_dir, data=plan.own, processes=processes
+        )
     summary = mean_and_spread(scores)
     rows = [
         (
@@ -139,7 +149,7 @@ def _train_several(preset, directory, seeds, data_dir, processes, as_json):
     header = ("score", "mean", "spread", *(f"seed {seed}" for seed in scores))
     result = {
         "runs": str(directory),
-        "preset": preset.name,
+        "preset": plan.preset.name,
         "seeds": scores,
         "mean": {name: mean for name, (mean, _) in summary.items()},
         "spread": {name: spread for name, (_, spread) in summary.items()},
@@ -159,8 +169,19 @@ def _told(run, figures):
     return _told_of_starts(notes) + (
         f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
         f"Wrote {run.path}{pictures}.\n"
-        f"Next: tfbind evaluate {run.path}"
+        f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
+        f"Next: {_next(run)}"
     )
+
+
+def _next(run):
+    """Returns the command that comes after a training."""
+    if run.preparation is None or run.given["classes"]:
+        return f"tfbind evaluate {_console.quoted(run.path)}"
+    verb = "group" if run.preset.task.METRIC == "ami" else "cluster"
+    out = "groups" if verb == "group" else "labels.csv"
+    files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
+    return f"tfbind {verb} {files} --out {out}"
 
 
 def _told_of_starts(notes):
@@ -241,25 +262,28 @@ def export(
     quantize: str,
     as_json: bool,
 ) -> None:
-    """Write a run's model for servers and devices.
+    """Write the model of a RUN or a Keras file for servers and devices.
 
     Servers take the SavedModel, a new version each time; devices take the TFLite file.
     """
     _console.load_tensorflow()
+    from tfbind import _models
     from tfbind import export as exporting
-    from tfbind import training
 
-    folder = training.Run(run)
-    model, name = folder.load(), folder.preset.name
-    out = out or folder.path / "export"
+    model, name, preparation, _ = _models.load(run)
+    out = out or _models.export_folder(run)
     result, lines = {}, []
     if form != "tflite":
         with _console.working("Writing the SavedModel"):
-            result["saved_model"] = exporting.export_saved_model(model, out / name)
+            result["saved_model"] = exporting.export_saved_model(
+                model, out / name, preparation=preparation
+            )
         lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / name}"]
     if form != "savedmodel":
         with _console.working("Writing and running the TFLite file"):
-            report = exporting.export_tflite(model, out / f"{name}.tflite", quantize)
+            report = exporting.export_tflite(
+                model, out / f"{name}.tflite", quantize, preparation=preparation
+            )
         error = max(
             part["max"] for endpoint in report["errors"].values() for part in endpoint.values()
         )
@@ -275,12 +299,16 @@ def export(
 @_artifact
 @_console.as_json
 def check(artifact: pathlib.Path, as_json: bool) -> None:
-    """Run a SavedModel or TFLite file and check its answers."""
+    """Run a SavedModel or TFLite file and check its answers.
+
+    Of a run or a Keras file it checks the SavedModel, written if need be.
+    """
     _console.load_tensorflow()
+    from tfbind import _models
     from tfbind import export as exporting
 
     with _console.working("Running it"):
-        report = exporting.check_artifact(artifact)
+        report = exporting.check_artifact(_models.exported(artifact))
     rows = [
         (
             name,
@@ -299,15 +327,15 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
 @click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
 @click.option("--name", help="Name of the model.  [default: the folder's]")
 def serve(artifact: pathlib.Path, port: int, rest_port: int, name: str | None) -> None:
-    """Serve a folder of SavedModel versions until Ctrl-C.
+    """Serve a folder of SavedModel versions, a run or a Keras file until Ctrl-C.
 
     It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
     a reference server for tests and local use.
     """
     _console.load_tensorflow()
-    from tfbind import serving
+    from tfbind import _models, serving
 
-    serving.serve(artifact, port, rest_port, name)
+    serving.serve(_models.exported(artifact), port, rest_port, name)
 
 
 @main.command()

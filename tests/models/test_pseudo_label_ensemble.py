@@ -248,18 +248,6 @@ def test_what_members_differ_on_has_no_label(model, monkeypatch):
     assert (model.row_labels.labels.numpy()[0, :-1] >= 0).all()
 
 
-def test_later_fewer_need_agree(monkeypatch):
-    model = make(later_strong_agreement=1)
-    model.prepare_labels(len(TRUTH))
-    sayings = np.tile(TRUTH[:, None], 3)
-    sayings[-1, 0] = 0
-    answer(model, monkeypatch, sayings)
-    model.relabel(images(len(TRUTH)))
-    assert model.row_labels.labels.numpy()[0, -1] == -1
-    model.relabel(images(len(TRUTH)))
-    np.testing.assert_array_equal(model.row_labels.labels[0], TRUTH)
-
-
 def test_nothing_is_supervised_before_all_clusters_have_labels(model, monkeypatch):
     answer(model, monkeypatch, SAYINGS[np.where(TRUTH == 3, 0, np.arange(len(TRUTH)))])
     with pytest.warns(UserWarning, match="agree on 3 of 4 pseudo-classes, so that there are none"):
@@ -423,7 +411,6 @@ def test_kill_and_resume_amid_a_round(tmp_path):
         ({"num_members": 1}, "`num_members` must be an integer >= 2. Received: num_members=1."),
         ({"strong_agreement": 3}, "`strong_agreement` must be an integer <= 2, since more members"),
         ({"weak_agreement": 3}, "`strong_agreement` must be an integer >= 3."),
-        ({"later_strong_agreement": 3}, "`later_strong_agreement` must be an integer <= 2, since"),
         ({"confidence_threshold": 1.0}, "`confidence_threshold` must be less than 1, since no"),
         ({"information": "much"}, "`information` must be one of 'mutual', 'dot_product'."),
         ({"later_information_weight": -1}, "`later_information_weight` must be a number in [0,"),
@@ -448,14 +435,16 @@ def test_fewer_examples_than_clusters():
 
 
 @pytest.mark.parametrize(
-    "shape, settings, units, noise, weights",
+    "shape, settings, units, noise, weights, information",
     [
-        ((6,), {}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1)),
-        ((6,), {"hidden_units": (5,), "noise": 0.0}, (6, 5, 3), 0.0, (1.0, 0.1, 0.1)),
-        ((2, 3), {}, (6, 1200, 1200, 3), 0.3, (1000.0, 10.0, 0.1, 0.1)),
+        ((6,), {}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1), 1.0),
+        ((6,), {"hidden_units": (5,), "noise": 0.0}, (6, 5, 3), 0.0, (1.0, 0.1, 0.1), 1.0),
+        ((6,), {"information_weight": 0.0}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1), 0.0),
+        ((2, 3), {}, (6, 1200, 1200, 3), 0.3, (1000.0, 10.0, 0.1, 0.1), 0.1),
     ],
 )
-def test_vectors_get_defaults_of_their_own(shape, settings, units, noise, weights):
+def test_vectors_get_defaults_of_their_own(shape, settings, units, noise, weights, information):
     model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
     assert (model.ladder.units, model.denoising_weights) == (units, weights)
+    assert model.information_weight == information
     assert model.ladder.noise == (noise,) * len(units)

@@ -224,12 +224,12 @@ def test_a_run_remembers_that_its_data_was_given(given):
     ids=["none", "no labels", "others"],
 )
 def test_other_data_than_it_began_with_is_refused(data, given):
-    with pytest.raises(ValueError, match="must be those that the run began with. Received: others"):
+    with pytest.raises(ValueError, match="must be what the run began with, read as then"):
         training.train(PRESET, given, verbose=0, **data)
 
 
 def test_data_for_a_run_of_the_task_s_own_is_refused(finished):
-    with pytest.raises(ValueError, match="must be those that the run began with"):
+    with pytest.raises(ValueError, match="must be what the run began with"):
         training.train(PRESET, finished[1], images=MORE, labels=OF_MORE, verbose=0)
 
 

@@ -125,7 +125,7 @@ def test_the_number_of_clusters_of_a_preset(tmp_path, data_dir, monkeypatch):
 
     made = []
 
-    def train(preset, folder, data_dir, verbose):
+    def train(preset, folder, data_dir, data, verbose):
         made.append(folder)
         return Model(preset)
 

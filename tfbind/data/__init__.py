@@ -4,6 +4,7 @@ Importing this registers the data sets with TFDS: `tfds.load("tfbind_shapes")`.
 """
 
 from tfbind.data._load import NAMES as NAMES
+from tfbind.data._load import image_shape as image_shape
 from tfbind.data._load import load as load
 from tfbind.data.bars import TfbindBars as TfbindBars
 from tfbind.data.corners import TfbindCorners as TfbindCorners
@@ -32,5 +33,6 @@ __all__ = [
     "TfbindShapes20",
     "TfbindSimpleSuperposition",
     "TfbindTexturedMnist",
+    "image_shape",
     "load",
 ]

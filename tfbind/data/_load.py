@@ -99,6 +99,19 @@ def load(
     return tuple(_convert(key, examples[key].numpy(), features[key], dtype) for key in keys)
 
 
+def image_shape(name: str) -> tuple[int, ...]:
+    """Returns the shape of the images of a data set, without generating it.
+
+    Example:
+
+    >>> tfbind.data.image_shape("shapes")
+    (28, 28, 1)
+    """
+    _validation.check_choice("name", name, NAMES)
+    with _quiet():
+        return tuple(tfds.builder(_BUILDERS[name]).info.features["image"].shape)
+
+
 def _prepare(builder):
     """Generates the data set unless it is there; atomic, also if two processes do it at once."""
     try:

@@ -58,6 +58,35 @@ def split_validation(images: np.ndarray, fraction: float = 0.1) -> tuple[np.ndar
     return images[:-num_validation], images[-num_validation:]
 
 
+def with_moved_copies(images: np.ndarray, copies: int, shift: int, seed: int) -> np.ndarray:
+    """Returns images and copies of each that are moved at random; what comes in is zero.
+
+    Args:
+        images: Array `[n, H, W, C]`.
+        copies: Integer >= 0, of each.
+        shift: Integer >= 0, pixels that they move by at most, up, down and sideways.
+        seed: Integer.
+
+    Returns:
+        Array `[(1 + copies) * n, H, W, C]`, the images first, then a copy of each, and so on.
+
+    Example:
+
+    >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
+    >>> tfbind.data.pipelines.with_moved_copies(image, copies=2, shift=1, seed=0).shape
+    (3, 3, 3, 1)
+    """
+    random = np.random.default_rng(seed)
+    height, width = images.shape[1:3]
+    room = np.pad(images, [(0, 0), (shift, shift), (shift, shift), (0, 0)])
+    moved = [images]
+    for _ in range(copies):
+        places = random.integers(0, 2 * shift + 1, (len(images), 2))
+        pairs = zip(room, places, strict=True)
+        moved.append(np.stack([x[i : i + height, j : j + width] for x, (i, j) in pairs]))
+    return np.concatenate(moved)
+
+
 def epochs(
     images: np.ndarray, batch_size: int, seed: int, initial_epoch: int = 0
 ) -> tuple[tf.data.Dataset, int]:

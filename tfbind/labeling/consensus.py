@@ -80,16 +80,14 @@ def agreement_buckets(
     return found[kinds]
 
 
-def check_agreement(
-    num_members: int, strong: int, weak: int, name: str = "strong_agreement"
-) -> None:
+def check_agreement(num_members: int, strong: int, weak: int) -> None:
     """Raises unless `weak_agreement` <= `strong_agreement` < the number of members."""
     check_integer("weak_agreement", weak, 0)
-    check_integer(name, strong, weak)
+    check_integer("strong_agreement", strong, weak)
     if strong >= num_members:
         raise ValueError(
-            f"`{name}` must be an integer <= {num_members - 1}, since more members than "
-            f"that have to agree, of {num_members}. Received: {name}={strong}."
+            f"`strong_agreement` must be an integer <= {num_members - 1}, since more members than "
+            f"that have to agree, of {num_members}. Received: strong_agreement={strong}."
         )
 
 

@@ -1,6 +1,7 @@
 """What a model serves: named functions of named tensors, and how they get into a SavedModel."""
 
 import os
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,13 +13,15 @@ class Endpoint(NamedTuple):
     """One served function.
 
     `function` takes the tensors of `inputs` in order and returns a flat dict of tensors whose
-    keys are those of `outputs`. `ranges` gives an input's values as (low, high), None for open.
+    keys are those of `outputs`. `ranges` gives an input's values as (low, high), None for open, and
+    `samples` a value, in base64, that each element of an input of strings may have.
     """
 
     function: Callable
     inputs: tuple
     outputs: dict
     ranges: dict
+    samples: Mapping[str, str] = types.MappingProxyType({})
 
 
 def endpoint_maker(texts: Mapping, ranges: Mapping) -> Callable[..., Endpoint]:

@@ -21,7 +21,6 @@ class Rules(NamedTuple):
 
     num_clusters: int
     strong_agreement: int
-    later_strong_agreement: int | None
     weak_agreement: int
     confidence_threshold: float
     mapping: str
@@ -63,9 +62,7 @@ def pseudo_classes(
     """
     size = rules.num_clusters
     asked = np.arange(clusters.shape[1]) if asked is None else asked
-    later = rules.later_strong_agreement if _smallest(best, size) else None
-    strong = rules.strong_agreement if later is None else later
-    buckets = _buckets(clusters[:, asked], confidences[:, asked], strong, rules)
+    buckets = _buckets(clusters[:, asked], confidences[:, asked], rules)
     num_found = int(buckets.max()) + 1
     if _smallest(buckets, size) > _smallest(best, size):
         best = buckets
@@ -77,11 +74,9 @@ def pseudo_classes(
     return PseudoClasses(labels, weights, best, num_found)
 
 
-def _buckets(
-    clusters: np.ndarray, confidences: np.ndarray, strong: int, rules: Rules
-) -> np.ndarray:
+def _buckets(clusters: np.ndarray, confidences: np.ndarray, rules: Rules) -> np.ndarray:
     """Returns the buckets of those that are asked: all of them agree, where there are too few."""
-    strong = min(strong, clusters.shape[1] - 1)
+    strong = min(rules.strong_agreement, clusters.shape[1] - 1)
     return agreement_buckets(
         clusters,
         (confidences > rules.confidence_threshold).all(axis=1),

@@ -44,7 +44,6 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         num_members: int,
         *,
         strong_agreement: int | None,
-        later_strong_agreement: int | None,
         weak_agreement: int,
         confidence_threshold: float,
         leave_out_merged: bool,
@@ -63,11 +62,6 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         self.strong_agreement = num_members - 1 if strong_agreement is None else strong_agreement
         self.weak_agreement = weak_agreement
         check_agreement(num_members, self.strong_agreement, weak_agreement)
-        self.later_strong_agreement = later_strong_agreement
-        if later_strong_agreement is not None:
-            check_agreement(
-                num_members, later_strong_agreement, weak_agreement, "later_strong_agreement"
-            )
         self.confidence_threshold = _check_confidence(confidence_threshold)
         self.leave_out_merged = bool(leave_out_merged)
         self.mapping = mapping
@@ -151,7 +145,6 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
         return Rules(
             self.num_clusters,
             self.strong_agreement,
-            self.later_strong_agreement,
             self.weak_agreement,
             self.confidence_threshold,
             self.mapping,
@@ -181,7 +174,7 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            *("num_members", "strong_agreement", "later_strong_agreement", "weak_agreement"),
+            *("num_members", "strong_agreement", "weak_agreement"),
             *("confidence_threshold", "leave_out_merged", "mapping", "first_epochs"),
             *("round_epochs", "rounds"),
         )

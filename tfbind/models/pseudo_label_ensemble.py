@@ -57,7 +57,7 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         information: What makes clusters tell much: "mutual" for the mutual information of examples
             and clusters, or "dot_product" for `losses.dot_product_cost`.
         information_weight: Float >= 0, the weight of that cost, of the clean path and of the noisy
-            one.
+            one; None for 1 on vectors and 0.1 elsewhere.
         later_information_weight: Float >= 0, the same after the first round; None for no change.
         marginal_weight: Float >= 0, how much the even use of the clusters counts in the mutual
             information.
@@ -69,9 +69,6 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
 
         strong_agreement: Integer; more members than that agree on two examples of one pseudo-class.
             None for M - 1, all but one, so that all agree.
-        later_strong_agreement: Integer, the same once there are pseudo-labels; None for no change.
-            The first labels have to be right; then members share their numbers, and most of them
-            know better than one that holds on to its error.
         weak_agreement: Integer; no more members than that agree on two of different ones, as far
             as the second is not taken yet; see `labeling.agreement_buckets`.
         confidence_threshold: Float in [0, 1); every member's greatest probability is above it for
@@ -142,14 +139,13 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         top_kernel_scale: float = 1.0,
         denoising_weights: Sequence[float] | None = None,
         information: Literal["mutual", "dot_product"] = "mutual",
-        information_weight: float = 0.1,
+        information_weight: float | None = None,
         later_information_weight: float | None = None,
         marginal_weight: float = 4.0,
         noise_weight: float = 1.0,
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.6,
         strong_agreement: int | None = None,
-        later_strong_agreement: int | None = None,
         weak_agreement: int = 1,
         confidence_threshold: float = 0.0,
         leave_out_merged: bool = False,
@@ -165,7 +161,6 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             num_clusters,
             num_members,
             strong_agreement=strong_agreement,
-            later_strong_agreement=later_strong_agreement,
             weak_agreement=weak_agreement,
             confidence_threshold=confidence_threshold,
             leave_out_merged=leave_out_merged,
@@ -174,9 +169,9 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             round_epochs=round_epochs,
             **kwargs,
         )
-        widths, deviation, first_weights = _defaults(self.event_shape)
-        noise = deviation if noise is None else noise
-        hidden_units = widths if hidden_units is None else hidden_units
+        hidden_units, noise, information_weight, first_weights = _with_defaults(
+            self.event_shape, hidden_units, noise, information_weight
+        )
         units = ladder_units(self.event_shape, hidden_units, self.num_clusters)
         if denoising_weights is None:
             denoising_weights = (*first_weights, *[0.1] * len(units))[: len(units)]
@@ -185,7 +180,8 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         self.denoising_weights = check_denoising_weights(denoising_weights, len(units))
         self.information = check_choice("information", information, ("mutual", "dot_product"))
         self.information_weight = check_number("information_weight", information_weight, 0)
-        self.later_information_weight = _check_later_weight(later_information_weight)
+        self.later_information_weight = later_information_weight
+        check_number("later_information_weight", later_information_weight or 0, 0)
         self.marginal_weight = check_number("marginal_weight", marginal_weight, 0)
         self.noise_weight = check_number("noise_weight", noise_weight, 0)
         self.adversarial_weight = check_number("adversarial_weight", adversarial_weight, 0)
@@ -370,19 +366,18 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         return cls(**restore_parts(config, ("augmentation",)))
 
 
-def _defaults(event_shape: tuple[int, ...]) -> tuple[tuple[int, ...], float, tuple[float, ...]]:
-    """Returns hidden widths, noise, and the weights of the first layers' denoising.
+def _with_defaults(event_shape: tuple[int, ...], *given: Any) -> tuple:
+    """Returns hidden widths, noise and weight of information, and those of the first denoising.
 
     The authors' are for MNIST: so much denoising leaves little of the information of few features.
     """
-    is_vector = len(event_shape) == 1
-    return ((64, 64), 1.0, (1.0,)) if is_vector else ((1200, 1200), 0.3, (1000.0, 10.0))
+    of_vectors = ((64, 64), 1.0, 1.0), (1.0,)
+    of_images = ((1200, 1200), 0.3, 0.1), (1000.0, 10.0)
+    defaults, first_weights = of_vectors if len(event_shape) == 1 else of_images
+    chosen = [d if g is None else g for g, d in zip(given, defaults, strict=True)]
+    return (*chosen, first_weights)
 
 
 def _divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns that of logits `[M, B, K]`, the mean over the members, `[B]`."""
     return tf.reduce_mean(losses.divergence(target, logits), axis=0)
-
-
-def _check_later_weight(weight: float | None) -> float | None:
-    return None if weight is None else check_number("later_information_weight", weight, 0)

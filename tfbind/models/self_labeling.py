@@ -201,8 +201,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def loss_terms(self, batch: Mapping, seed: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         images = batch["image"]
-        if training and self.augmentation is not None:
-            images = self.augmentation.corrupt(images, seed)
+        if training:
+            images = self._view(images, seed)
         logits = self.logits(self.embed(images))
         labels = self._labels(batch, seed) if training else tf.argmax(logits, axis=-1)  # [B, H]
         costs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -213,6 +213,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         notes = {"changed_labels": self.changed_labels, "cluster_error": self.cluster_error}
         return {**terms, **{key: tf.identity(note) for key, note in notes.items() if training}}
 
+    def _view(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return images if self.augmentation is None else self.augmentation.corrupt(images, seed)
+
     def _labels(self, batch: Mapping, seed: tf.Tensor) -> tf.Tensor:
         """Returns what to learn, int32 `[B, H]`: of the rows, once labels were solved for them."""
         _batch.require_keys(batch, ("index",))
@@ -221,7 +224,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             return tf.transpose(self.row_labels(batch["index"]))
 
         def found():
-            view = self.augmentation.corrupt(batch["image"], seeds.split(seed, 2)[1])
+            view = self._view(batch["image"], seeds.split(seed, 2)[1])
             return solve_batch(self.logits(self.embed(view)), self.shares, self.strength)
 
         has_labeled = tf.reduce_any(self.head_losses > 0)

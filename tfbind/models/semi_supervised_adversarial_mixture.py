@@ -25,8 +25,8 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
 
     That takes long: to the discriminator a labelled example is an inferred one, so that a class
     encoder which is to look like the other side first learns to avoid the right names. With few
-    labels give `label_weight`, which lets the class encoder fit them too, and a `corruption`, lest
-    it learn them by heart.
+    labels give `label_weight`, which lets the class encoder fit them too, and a `corruption`, so
+    that it does not overfit them.
 
     Args:
         event_shape: Tuple of ints, the shape of one example.

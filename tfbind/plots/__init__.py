@@ -18,6 +18,7 @@ from tfbind.plots.groups import label_map as label_map
 from tfbind.plots.groups import likelihood_figure as likelihood_figure
 from tfbind.plots.groups import num_groups_figure as num_groups_figure
 from tfbind.plots.groups import overlay as overlay
+from tfbind.plots.groups import tinted as tinted
 from tfbind.plots.latents import embedding_figure as embedding_figure
 from tfbind.plots.latents import interpolations_figure as interpolations_figure
 from tfbind.plots.latents import manifold_figure as manifold_figure
@@ -42,4 +43,5 @@ __all__ = [
     "reconstructions_figure",
     "rounds_figure",
     "save",
+    "tinted",
 ]

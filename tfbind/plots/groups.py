@@ -10,6 +10,7 @@ from tfbind import metrics
 from tfbind._validation import check_shape
 from tfbind.plots import canvas
 
+_TINT = 0.65  # share of the group's colour where a picture is tinted
 _NO_GROUP = 255  # grey value of lit pixels without a true group
 
 
@@ -37,6 +38,34 @@ def overlay(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:
     assignments = np.asarray(assignments)
     check_shape("assignments", assignments.shape, (None, *light.shape))
     return _blend(light * assignments)
+
+
+def tinted(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:
+    """Lays the groups' colours over a picture, whose own colours and ground still show.
+
+    Args:
+        image: `[H, W]` or `[H, W, C]` in [0, 1].
+        assignments: `[K, H, W]`; where they are all zero the picture is left as it is.
+
+    Returns:
+        uint8 `[H, W, 3]`, RGB.
+
+    Raises:
+        ValueError: If the sizes differ.
+
+    Example:
+
+    >>> black, white = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    >>> tfbind.plots.tinted([[black, white]], [[[1.0, 0.0]]]).tolist()
+    [[[166, 49, 39], [255, 255, 255]]]
+    """
+    image, assignments = np.asarray(image, "float32"), np.asarray(assignments)
+    check_shape("assignments", assignments.shape, (None, *image.shape[:2]))
+    image = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
+    kept = 1 - _TINT * assignments.sum(axis=0)
+    colors = _blend(assignments).astype("float32")
+    mixed = 255 * image * kept[..., None] + _TINT * colors
+    return np.clip(np.rint(mixed), 0, 255).astype("uint8")
 
 
 def label_map(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:
@@ -101,7 +130,7 @@ def groups_figure(
             np.ones_like(light) if whole else light, assignments, iterations
         ),
         "reconstructions": {
-            str(k + 1): [_tint(y[k], k) for y in reconstructions]
+            str(k + 1): [_shaded(y[k], k) for y in reconstructions]
             for k in range(assignments.shape[2])
         },
     }
@@ -199,7 +228,7 @@ def _blend(shares):
     return np.clip(np.rint(mixed), 0, 255).astype("uint8")
 
 
-def _tint(reconstruction, group):
+def _shaded(reconstruction, group):
     light = np.clip(canvas.brightness(reconstruction), 0, 1)[..., None]
     return np.rint(light * canvas.colors_of(group)).astype("uint8")
 

@@ -9,12 +9,13 @@ import pathlib
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfbind import _files
+from tfbind import _files, reading
 from tfbind.models import PseudoLabelEnsemble
 from tfbind.models._grouping import GroupingModel
 from tfbind.training.preset import Preset
@@ -58,8 +59,14 @@ class Run:
 
     @property
     def given(self) -> Given:
-        """Shape and hash of the data if the caller gave it, None if the preset's was taken."""
+        """What it remembers of data that the caller gave; None if the preset's was taken."""
         return self._described()[1]
+
+    @property
+    def preparation(self) -> reading.Preparation | None:
+        """What was done to files of the caller's own, None if there were none."""
+        given = self.given or {}
+        return reading.preparation_of(given["preparation"]) if "preparation" in given else None
 
     @property
     def is_finished(self) -> bool:
@@ -118,6 +125,8 @@ class Run:
         labels: np.ndarray | None = None,
     ) -> Source:
         """Returns where examples come from; raises if only the run's caller has them."""
+        if self.preparation is not None and images is None:
+            return Source(self.preset.task, data_dir, None, self._own_data(self.given or {}))
         if self.given is not None and images is None:
             raise ValueError(
                 f"`images` must be given for {str(self.path)!r}, whose training images were given "
@@ -143,7 +152,7 @@ class Run:
             )
         if self.given != given:
             raise ValueError(
-                "`images` and `labels` must be those that the run began with. Received: others "
+                "The data must be what the run began with, read as then. Received: other data "
                 f"for {str(self.path)!r}; choose another folder."
             )
 
@@ -167,6 +176,12 @@ class Run:
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
 
+    def keep(self, model: keras.Model, notes: dict[str, Any]) -> None:
+        """Puts a changed model in the place of the run's, and notes why in `metrics.json`."""
+        with _files.replacing(self.path / "model.keras") as partial:
+            model.save(partial)
+        self._write("metrics.json", json.dumps({**self.metrics, **notes}, indent=2))
+
     def adopt(self, start: "Run", notes: dict[str, Any]) -> None:
         """Finishes a run of several starts: with what one of them left, and notes on all."""
         for name in ("model.keras", "history.csv"):
@@ -178,6 +193,17 @@ class Run:
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
         self._write("metrics.json", json.dumps({**self.metrics, "test": scores}, indent=2))
+
+    def _own_data(self, given: Mapping[str, Any]) -> reading.OwnData:
+        """Reads the caller's files again."""
+        options = reading.Options.from_json(given["options"])
+        own = reading.read_data(given["data"], None, options, preparation=self.preparation)
+        if own.described() != given:
+            raise ValueError(
+                f"The data in {given['data']!r} must be what the run was trained on. Received: "
+                "other data; score and draw it by `images`, or train a new run."
+            )
+        return own
 
     def _load(self) -> keras.Model:
         self._check_finished()
@@ -195,8 +221,13 @@ class Run:
         if not self.is_finished:
             raise ValueError(
                 f"`run` must be a finished run folder. Received: {str(self.path)!r}, which is half "
-                f"written; run `tfbind train {preset.name} --run {self.path}` again to finish it."
+                f"written; run `tfbind train {preset.name} {self._told()}` again to finish it."
             )
+
+    def _told(self) -> str:
+        """Returns the options that name the data and the folder of a training."""
+        data = (self.given or {}).get("data")
+        return f"--run {self.path}" if data is None else f"--data {data} --run {self.path}"
 
     def _described(self) -> tuple[Preset, Given]:
         path = self.path / "preset.json"

@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
+from tfbind.reading import OwnData
 from tfbind.training.callbacks import ProgressLine
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
+from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
+from tfbind.training.own import own_data
 from tfbind.training.preset import Preset
 from tfbind.training.processes import side_by_side
 from tfbind.training.source import Source
@@ -23,6 +26,7 @@ from tfbind.training.tasks.base import Examples
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
+_DIAGNOSED = 5000  # examples
 _SCORE_BATCH = 500  # of examples, when starts are compared
 
 
@@ -33,6 +37,7 @@ def train(
     *,
     images: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    data: OwnData | Path | None = None,
     checkpoint_interval: float = 20.0,
     processes: int = 1,
     verbose: int = 1,
@@ -50,6 +55,7 @@ def train(
             in the range of the model.
         labels: What the preset's task calls the labels of those, or None where it needs none. The
             first of them are followed during training.
+        data: Files to train on instead: what `own_data` returns, or a path that it takes.
         checkpoint_interval: Seconds between checkpoints at least.
         processes: Integer >= 1, starts that are trained at once; see `processes.side_by_side`.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
@@ -61,26 +67,28 @@ def train(
     Raises:
         ValueError: If the folder holds another run, data is missing, or the training diverged.
     """
-    run, data = Run(run), Source.of(preset.task, data_dir, images, labels)
-    given = data.described()
+    run, source = Run(run), _source(preset, data_dir, images, labels, data)
+    given = source.described()
     run.check(preset, given)
     if run.is_finished:
         return run.load()
     if preset.starts > 1:
         run.claim(preset, given)
-        settings = (data_dir, images, labels, checkpoint_interval)
+        settings = (data_dir, images, labels, source.own, checkpoint_interval)
         return _train_starts(preset, run, settings, processes, verbose)
-    training_data = preset.task.training_data(data.training(), preset.batch_size, preset.seed)
+    examples = source.training()
+    training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
-    if images is not None:
-        check_array("images", data.test().image, model.event_shape, *model.value_range)
+    if given is not None:
+        check_array("images", examples.floats().image, model.event_shape, *model.value_range)
     stopping = _stopping(preset, training_data)
-    own = preset.task.callbacks(model, data.watched(), preset.seed)
+    own = preset.task.callbacks(model, source.watched(), preset.seed)
     run.claim(preset, given)
     checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
     _fit(preset, model, training_data, own, checkpoint, verbose)
     model.end_training()
-    run.finish(model, checkpoint.history, _notes(preset, checkpoint.history))
+    notes = _notes(preset, checkpoint.history) | _diagnosis(model, examples, source)
+    run.finish(model, checkpoint.history, notes)
     return model
 
 
@@ -91,8 +99,7 @@ def _train_starts(
 
     What is data_dir's is prepared once, before several processes ask for it.
     """
-    data_dir, images, labels, _ = settings
-    Source.of(preset.task, data_dir, images, labels).training()
+    _source(preset, *settings[:4]).training()
     starts = preset.each_start()
     folders = [Run(run.path / "starts" / f"seed-{start.seed}") for start in starts]
     shown = verbose if processes == 1 else 0  # else lines of several would mix
@@ -114,6 +121,7 @@ def _train_start(
     data_dir: str | None,
     images: np.ndarray | None,
     labels: np.ndarray | None,
+    own: OwnData | None,
     checkpoint_interval: float,
     verbose: int,
 ) -> float:
@@ -124,10 +132,11 @@ def _train_start(
         data_dir,
         images=images,
         labels=labels,
+        data=own,
         checkpoint_interval=checkpoint_interval,
         verbose=verbose,
     )
-    examples = Source.of(preset.task, data_dir, images, labels).training()
+    examples = _source(preset, data_dir, images, labels, own).training()
     return model.unsupervised_score(examples.floats().image, _SCORE_BATCH)
 
 
@@ -201,6 +210,21 @@ def figures(
     return run.preset.task.figures(model, data.test(), run.preset.seed)
 
 
+def _source(
+    preset: Preset,
+    data_dir: str | None,
+    images: np.ndarray | None,
+    labels: np.ndarray | None,
+    data: OwnData | Path | None,
+) -> Source:
+    if data is None:
+        return Source.of(preset.task, data_dir, images, labels)
+    if images is not None:
+        raise ValueError("`data` must be None where `images` are given. Received: both.")
+    own = data if isinstance(data, OwnData) else own_data(preset, data)
+    return Source(preset.task, data_dir, None, own)
+
+
 def _stopping(preset: Preset, training_data: TrainingData) -> ResumableEarlyStopping | None:
     if preset.patience is None:
         return None
@@ -246,6 +270,13 @@ def _fit(
         shuffle=False,  # the pipeline does
         verbose=2 if verbose == 2 else 0,
     )
+
+
+def _diagnosis(model: keras.Model, examples: Examples, source: Source) -> dict[str, Any]:
+    """Returns what `metrics.json` says of what seems to have gone wrong."""
+    some = examples.take(slice(_DIAGNOSED)).floats().image
+    unseen = None if source.own is None else source.test().image
+    return {"diagnosis": [finding._asdict() for finding in diagnose(model, some, unseen)]}
 
 
 def _labelled_by(

@@ -9,11 +9,13 @@ import numpy as np
 
 from tfbind import _files
 from tfbind._validation import check_integer
+from tfbind.reading import OwnData
 from tfbind.training.folder import Path, Run
 from tfbind.training.num_clusters import NumClustersSelection, check_candidates, selection_of
 from tfbind.training.preset import Preset
 from tfbind.training.processes import side_by_side
 from tfbind.training.run import evaluate, train
+from tfbind.training.source import Source
 
 _BATCH = 500  # of examples, when they are clustered
 
@@ -24,6 +26,7 @@ def train_seeds(
     seeds: Sequence[int],
     data_dir: str | None = None,
     *,
+    data: OwnData | None = None,
     processes: int = 1,
     verbose: int = 1,
 ) -> dict[int, dict[str, float]]:
@@ -37,6 +40,7 @@ def train_seeds(
         directory: Path of a folder for the runs, made if missing.
         seeds: Different integers, one or more.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
+        data: Files to train on and to score by instead, as `own_data` returns them; or None.
         processes: Integer >= 1, runs that are trained at once; see `processes.side_by_side`.
         verbose: As in `train`; with several processes 0 or 1.
 
@@ -54,7 +58,7 @@ def train_seeds(
     directory = pathlib.Path(directory)
     presets = [preset.changed(seed=seed) for seed in seeds]
     folders = [directory / f"seed-{seed}" for seed in seeds]
-    found = _run_all(_train_and_score, presets, folders, data_dir, processes, verbose)
+    found = _run_all(_train_and_score, presets, folders, (data_dir, data), processes, verbose)
     scores = dict(zip(seeds, found, strict=True))
     with _files.replacing(directory / "seeds.csv") as partial:
         partial.write_text(_table(scores))
@@ -84,6 +88,7 @@ def select_preset_clusters(
     data_dir: str | None = None,
     *,
     images: np.ndarray | None = None,
+    data: OwnData | None = None,
     trainings: int = 3,
     processes: int = 1,
     verbose: int = 1,
@@ -99,6 +104,7 @@ def select_preset_clusters(
         candidates: Two integers or more, each >= 2 and greater than the one before.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
         images: float32 `[n, *event_shape]` whose clusters are compared; None for the test images.
+        data: Files to train on instead, as `own_data` returns them; or None.
         trainings: Integer >= 2, for each K.
         processes: Integer >= 1, runs that are trained at once; see `processes.side_by_side`.
         verbose: As in `train`; with several processes 0 or 1.
@@ -118,8 +124,10 @@ def select_preset_clusters(
     presets = [preset.changed(num_clusters=k, seed=seed) for k, seed in chosen]
     folders = [pathlib.Path(directory) / f"clusters-{k}" / f"seed-{seed}" for k, seed in chosen]
     if images is None:
-        images = preset.task.load(preset.task.test_split, data_dir).image
-    found = _run_all(_train_and_cluster, presets, folders, data_dir, processes, verbose, images)
+        images = Source(preset.task, data_dir, None, data).test().image
+    found = _run_all(
+        _train_and_cluster, presets, folders, (data_dir, data), processes, verbose, images
+    )
     return selection_of(candidates, list(np.reshape(found, (len(candidates), trainings, -1))))
 
 
@@ -132,24 +140,25 @@ def _check_counts_clusters(preset: Preset) -> None:
         )
 
 
-def _run_all(function, presets, folders, data_dir, processes, verbose, *arguments):
+def _run_all(function, presets, folders, where, processes, verbose, *arguments):
     """Calls a function for each preset and its folder, side by side."""
-    task = presets[0].task
-    task.load(task.train_split, data_dir, "uint8")  # made once, before several ask for it
+    data_dir, own = where
+    Source(presets[0].task, data_dir, None, own).training()  # made before several ask for it
     shown = verbose if processes == 1 else 0  # else lines of several would mix
     pairs = zip(presets, folders, strict=True)
-    jobs = [(*pair, data_dir, shown, *arguments) for pair in pairs]
+    jobs = [(*pair, *where, shown, *arguments) for pair in pairs]
     return side_by_side(function, jobs, processes, verbose=verbose)
 
 
-def _train_and_score(preset, folder, data_dir, verbose):
-    train(preset, folder, data_dir, verbose=verbose)
+def _train_and_score(preset, folder, data_dir, data, verbose):
+    train(preset, folder, data_dir, data=data, verbose=verbose)
     noted = Run(folder).metrics
     return noted["test"] if "test" in noted else evaluate(folder, data_dir)
 
 
-def _train_and_cluster(preset, folder, data_dir, verbose, images):
-    return train(preset, folder, data_dir, verbose=verbose).cluster(images, batch_size=_BATCH)
+def _train_and_cluster(preset, folder, data_dir, data, verbose, images):
+    model = train(preset, folder, data_dir, data=data, verbose=verbose)
+    return model.cluster(images, batch_size=_BATCH)
 
 
 def _table(scores: dict[int, dict[str, float]]) -> str:

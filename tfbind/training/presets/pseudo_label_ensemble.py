@@ -41,14 +41,10 @@ _CPU = _MNIST.changed(
     paper=Paper(source=f"ours, after {_PAPER}"),
 )
 # The members withstand distortions and the worst small noise instead of undoing noise: one start
-# of six tells all digits apart, the others have one pair in one cluster, seldom the same. That is
-# what agreement can mend, as long as no more than weak_agreement members have the same pair. On 8x8
-# digits (eight members of .71 to .89) all agreed on 61 % of the images, 99.9 % of these right; what
-# five agreed on was 76 % of them, 85 % right, and spoilt the rest. After the first labels unanimity
-# stood still at 76 %: members .82 to .95, the ensemble .943; what six agree on brought the members
-# to .92 to .95, the ensemble to .951. In another start (64 %, 99.3 %), what seven agree on (94 %,
-# 98 % right) brought them to .93 to .96, the ensemble to .953. One run each.
-# Without rounds: --set first_epochs=50. Without views: --set rotation=0 --set scale=0
+# of four tells all digits apart, the others have one pair in one cluster or two digits split by
+# their slant, seldom the same. So those that use their clusters unevenly are not asked, and what
+# the others agree on is right: 98.6 to 98.9 % of it after ten epochs of three trainings.
+# Without rounds: --set first_epochs=30. Without views: --set rotation=0 --set scale=0
 # --set shear=0 --set shift=0.
 _INVARIANT = _MNIST.changed(
     name="kingdra-mnist-invariant",
@@ -65,15 +61,15 @@ _INVARIANT = _MNIST.changed(
         adversarial_weight=1.0,
         adversarial_radius=1.6,
         top_kernel_scale=1e-4,
-        later_strong_agreement=6,
-        weak_agreement=4,
-        confidence_threshold=0.9,
+        confidence_threshold=0.0,
+        leave_out_merged=True,
         first_epochs=10,
         round_epochs=5,
+        batched=False,  # quicker on a CPU; --set batched=True on an accelerator
     ),
     optimizer=Optimizer(learning_rate=2e-3, schedule="linear", decay_start=0.6),
     batch_size=250,
-    max_epochs=50,
+    max_epochs=30,
     paper=Paper(source="ours"),
 )
 # Scored on what it is trained on, as in the paper. The mean square of a post is 1 in our data set;

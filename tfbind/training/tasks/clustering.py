@@ -101,11 +101,13 @@ def cluster_usage(model: keras.Model, found: dict[str, Any]) -> dict[str, float]
 
 
 def cluster_figures(model: keras.Model, examples: Examples, seed: int) -> dict[str, Figure]:
-    """Returns the pictures of a clustering model, of each kind that it is; none of another."""
+    """Returns the pictures of a clustering model, of each kind that it is; none of another.
+
+    Where classes are unknown, clusters take their place, and there is no table of both.
+    """
     drawing = [draw for kind, draw in _PICTURES if isinstance(model, kind)]
     if not drawing:
         return {}
-    truth(examples.label, "the classes of the images")
     found = model.predict(examples.image, batch_size=BATCH, verbose=0)
     figures: dict[str, Figure] = {}
     for draw in drawing:
@@ -114,6 +116,8 @@ def cluster_figures(model: keras.Model, examples: Examples, seed: int) -> dict[s
 
 
 def _draw_clusters(model, examples, found, seed):
+    if examples.label is None:
+        return {}
     clusters = found["probabilities"].argmax(axis=1)
     matrix = plots.cluster_matrix_figure(examples.label, clusters, model.num_clusters)
     return {"clusters.png": matrix}
@@ -125,6 +129,9 @@ def _draw_rounds(model, examples, found, seed):
 
 def _draw_mixture(model, examples, found, seed):
     """Draws what the components generate, and what is in the latent space."""
+    if len(model.event_shape) == 1:
+        return {}
+    classes = found["probabilities"].argmax(axis=1) if examples.label is None else examples.label
     shown, some = examples.image[:_PICTURED], slice(_EMBEDDED)
     restored = found["reconstruction"][:_PICTURED]
     points = manifold.TSNE(random_state=seed).fit_transform(found["latent"][some])
@@ -132,7 +139,7 @@ def _draw_mixture(model, examples, found, seed):
         "components.png": plots.components_figure(_samples(model, seed)),
         "reconstructions.png": plots.reconstructions_figure(shown, restored),
         "interpolations.png": plots.interpolations_figure(model.interpolate(shown[:-1], shown[1:])),
-        "embedding.png": plots.embedding_figure(points, examples.label[some]),
+        "embedding.png": plots.embedding_figure(points, classes[some]),
     }
 
 

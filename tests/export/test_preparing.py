@@ -1,0 +1,100 @@
+"""Exported endpoints that take files and rows answer as the library does for the same files."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from tfbind import DenoisingAutoencoder, SelfLabeling, export, reading
+from tfbind.export import _preparing
+from tfbind.models._endpoints import Endpoint
+
+RANDOM = np.random.default_rng(0)
+
+
+def encoded(pixels, kind="PNG", **options):
+    with io.BytesIO() as file:
+        PIL.Image.fromarray(pixels).save(file, kind, **options)
+        return file.getvalue()
+
+
+def identity(preparation):
+    """The endpoint of a model that gives back what it is given."""
+    spec = tf.TensorSpec([None, *preparation.event_shape], "float32", name="image")
+    served = Endpoint(lambda image: {"image": image}, (spec,), {"image": "as given"}, {})
+    return _preparing.prepared_endpoints({"serving_default": served}, preparation)
+
+
+FILES = {
+    "grey": encoded(RANDOM.integers(0, 256, (31, 47), "uint8")),
+    "deep": encoded(RANDOM.integers(0, 65536, (20, 33), "uint16")),
+    "color": encoded(RANDOM.integers(0, 256, (64, 40, 3), "uint8")),
+    "alpha": encoded(RANDOM.integers(0, 256, (25, 25, 4), "uint8")),
+    "bmp": encoded(RANDOM.integers(0, 256, (9, 70, 3), "uint8"), "BMP"),
+}
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_are_prepared_as_in_python(fit, channels, tmp_path):
+    preparation = reading.Pictures(
+        height=12, width=17, channels=channels, fit=fit, ground="#ff8000", invert=channels == 1
+    )
+    found = identity(preparation)["from_file"].function(tf.constant(list(FILES.values())))
+    for place, (name, content) in enumerate(FILES.items()):
+        (tmp_path / name).write_bytes(content)
+        [picture] = preparation.read(tmp_path / name).frames
+        expected = preparation.apply(picture)
+        np.testing.assert_allclose(found["image"][place], expected, atol=2e-5, err_msg=name)
+        assert found["size"][place].numpy().tolist() == list(picture.shape[:2])
+
+
+def test_transparent_files_without_a_ground_are_refused():
+    preparation = reading.Pictures(height=4, width=4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be transparent"):
+        identity(preparation)["from_file"].function(tf.constant([FILES["alpha"]]))
+
+
+def test_rows_are_prepared_as_in_python():
+    table = pa.table({"x": [1.0, None, 5.0, 9.0], "kind": ["b", "a", "b", None], "y": [3, 4, 9, 1]})
+    preparation = reading.fit_rows(table, missing="fill").preparation
+    numbers = [[1, 3], [np.nan, 4], [5, 9], [9, 1]]
+    kinds = [["b"], ["a"], ["b"], ["unheard of"]]
+    found = identity(preparation)["from_row"].function(
+        tf.constant(numbers, tf.float32), tf.constant(kinds)
+    )
+    np.testing.assert_allclose(found["image"], preparation.apply(table), rtol=1e-5)
+
+
+def test_values_are_prepared_as_in_python():
+    preparation = reading.Arrays(shape=(3,), offset=(1.0, 2.0, 3.0), scale=4.0, unit=True)
+    values = RANDOM.uniform(-5, 5, (6, 3)).astype("float32")
+    found = identity(preparation)["from_values"].function(values)
+    np.testing.assert_allclose(found["image"], preparation.apply(values), rtol=1e-5)
+    assert identity(reading.Arrays(shape=(3,))) == {}
+
+
+def test_a_saved_model_with_files_is_sound(tmp_path):
+    preparation = reading.Pictures(height=6, width=5, threshold=0.5)
+    model = DenoisingAutoencoder((6, 5, 1), hidden_units=3)
+    path = export.export_saved_model(model, tmp_path / "model", preparation=preparation)
+    card = export.read_card(path)
+    assert reading.preparation_of(card["preparation"]) == preparation
+    assert "from_file" in export.check_artifact(path)["endpoints"]
+    files = np.array([FILES["color"]], object)
+    answer = export.SavedModelRunner(path)("from_file", {"file": files})
+    (tmp_path / "color.png").write_bytes(FILES["color"])
+    [picture] = preparation.read(tmp_path / "color.png").frames
+    expected = model.predict(preparation.apply(picture)[None], verbose=0)
+    np.testing.assert_allclose(answer["reconstruction"], expected["reconstruction"], atol=1e-5)
+
+
+def test_a_saved_model_with_rows_is_sound(tmp_path):
+    table = pa.table({"x": [1.0, 2.0, 5.0], "kind": ["b", "a", "b"]})
+    preparation = reading.fit_rows(table, missing="fill").preparation
+    model = SelfLabeling(preparation.event_shape, 2, num_heads=1, units=(4,))
+    path = export.export_saved_model(model, tmp_path / "model", preparation=preparation)
+    assert "from_row" in export.check_artifact(path)["endpoints"]

@@ -1,0 +1,122 @@
+"""Which preset suits a person's data, and why."""
+
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tfbind import reading
+from tfbind._validation import check_choice
+from tfbind.training.preset import Paper, Part, Preset
+from tfbind.training.presets import get
+
+_FIND = ("groups", "clusters")
+_STEPS = 3000  # of a training, about; epochs follow from the number of examples
+_SCENE = 20  # pixels of drawings
+_SCENE_STEPS = 1600  # of a training on them, about
+_EPOCHS = (10, 200)  # fewest and most
+_NOISE = 1.0  # on rows of deviation 1; with .5 and less, it overfits its labels
+_IMAGES = 4000  # that groups are learned from, with copies
+_SIDE = 48  # pixels of photographs
+_FEW = 10  # clusters where nobody says how many
+
+
+class Plan(NamedTuple):
+    """A preset for some data, the reasons for it, sentences, and how it is best read."""
+
+    preset: Preset
+    reasons: tuple[str, ...]
+    options: Mapping[str, Any] = types.MappingProxyType({})  # of `reading.Options`
+
+
+def choose(look: reading.Look, find: str | None = None) -> Plan:
+    """Chooses a preset for own data by what it looks like.
+
+    Pictures in two tones on a plain ground, of which no classes are known, are taken for scenes
+    of several things, whose parts are to be found; all other data for examples of several kinds.
+
+    Args:
+        look: What the data looks like: `open_data(path).look()`.
+        find: "groups" or "clusters", or None to choose.
+
+    Returns:
+        A `Plan`: a preset called "auto", why, and what the data should be read with.
+
+    Raises:
+        ValueError: If groups are wanted of what has no pixels.
+
+    Example:
+
+    >>> path = tempfile.mkdtemp() + "/rows.npy"
+    >>> np.save(path, np.random.default_rng(0).normal(size=(50, 4)))
+    >>> plan = tfbind.training.choose(tfbind.reading.open_data(path).look())
+    >>> plan.preset.model.name
+    'SelfLabeling'
+    """
+    has_pixels = look.kind != "rows" and (look.shape is None or len(look.shape) > 1)
+    if find is not None:
+        check_choice("find", find, _FIND)
+    if find == "groups" and not has_pixels:
+        raise ValueError(
+            "`find` must be 'clusters' for data without pixels. Received: find='groups', and "
+            f"{look.kind}."
+        )
+    drawings = has_pixels and look.is_plain and look.has_two_levels
+    if find == "groups" or (find is None and drawings and not look.classes):
+        return _groups(look, find)
+    return _clusters(look, has_pixels, find)
+
+
+def _groups(look: reading.Look, find: str | None) -> Plan:
+    why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
+    copies = max(0, _IMAGES // look.num - 1)
+    # Longer trainings learn whole scenes: a lower loss, and worse groups.
+    preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies, patience=None)
+    reasons = (
+        f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
+        f"By Reconstruction Clustering, which sees {copies} moved copies of each, too.",
+        f"Sees them as {_SCENE}x{_SCENE} pixels of two tones; --size 28 sees finer lines.",
+    )
+    preset = _named(preset, steps=_SCENE_STEPS, num_images=look.num * (1 + copies))
+    return Plan(preset, reasons, {"size": (_SCENE, _SCENE)})
+
+
+def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
+    why = "as you say" if find else "classes are known" if look.classes else "examples of kinds"
+    chosen = f"Finds the kinds of {look.kind} ({why}"
+    chosen += "; --find groups finds the parts of each)." if has_pixels else ")."
+    views = "and views of each picture that leave its kind as it is" if has_pixels else "and noise"
+    reasons = (
+        chosen,
+        f"By self-labelling: a classifier and balanced labels that fit each other, {views}.",
+        f"Trains for about {_STEPS} steps; clusters come out as large as it is told, or equal.",
+    )
+    preset = get("sela-mnist" if has_pixels else "sela-digits")
+    if not has_pixels:
+        preset = _for_rows(preset)
+    preset = preset.changed(num_clusters=len(look.classes) or _FEW)
+    preset = _named(preset, steps=_STEPS, num_images=look.num)
+    photographs = look.kind == "pictures" and not look.has_two_levels
+    options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if photographs else {}
+    return Plan(preset, reasons, options)
+
+
+def _for_rows(preset: Preset) -> Preset:
+    """Returns a preset of images for vectors: dense layers, and noise instead of views."""
+    settings: Mapping[str, Any] = {
+        **preset.model.settings,
+        "units": (128, 128, 64),
+        "augmentation": Part("AdditiveGaussianNoise", stddev=_NOISE),
+    }
+    return preset.changed(model=Part(preset.model.name, **settings))
+
+
+def _named(preset: Preset, steps: int, num_images: int) -> Preset:
+    """Returns a preset called "auto", which takes so many steps, about."""
+    epochs = steps * preset.batch_size // num_images
+    return preset.changed(
+        name="auto",
+        summary="chosen for own data",
+        max_epochs=max(_EPOCHS[0], min(_EPOCHS[1], epochs)),
+        watched_split=None,
+        paper=Paper(source="ours"),
+    )
