@@ -6,6 +6,8 @@ Prints a table in Markdown: accuracy after the best matching of clusters and cla
 over the seeds, and seconds of a processor a run. Features are standardised.
 Methods whose package is missing are left out: ClustPy needs torch, which an environment of its own
 may have, with this file, scikit-learn and no tfbind: `python benchmarks/small_clusterings.py`.
+Every run of a row is reported as it ends, since those of ours take tens of seconds of a processor,
+most of which goes into tracing and compiling each model anew.
 
 The settings of our models were chosen on other sets: scikit-learn's iris, made sets of five and
 eight clusters in 15 and 30 dimensions, four arcs in 12, and four newsgroups in 30.
@@ -124,7 +126,10 @@ def accuracy(labels, clusters):
 def scored(find, x, labels, seeds):
     """Returns a cell of the table."""
     start, num_clusters = time.process_time(), labels.max() + 1
-    found = [accuracy(labels, find(x, num_clusters, seed)) for seed in range(seeds)]
+    found = []
+    for seed in range(seeds):
+        found.append(accuracy(labels, find(x, num_clusters, seed)))
+        print(f"  seed {seed}: {found[-1]:.3f}", file=sys.stderr, flush=True)
     seconds = (time.process_time() - start) / seeds
     return f"{np.mean(found):.3f} ({min(found):.3f}–{max(found):.3f}), {seconds:.3g} s"
 
