@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfbind._validation import check_number
+from tfbind._validation import check_integer, check_number
 from tfbind.distributions import BernoulliObservation, GaussianObservation
 from tfbind.layers._corruption import Corruption
 
@@ -19,6 +19,16 @@ def check_corruption(layer: Any, name: str = "corruption") -> Corruption | None:
             f"Received: {name}={layer!r}."
         )
     return layer
+
+
+def check_views(num_views: int, augmentation: Corruption | None) -> int:
+    """Returns the number of distorted views; raises if there are to be some of nothing."""
+    if check_integer("num_label_views", num_views, 0) and augmentation is None:
+        raise ValueError(
+            "`num_label_views` must be 0 without an augmentation, which distorts. Received: "
+            f"num_label_views={num_views}."
+        )
+    return num_views
 
 
 def ladder_units(event_shape: tuple, hidden_units: Any, top: int) -> tuple[int, ...]:
