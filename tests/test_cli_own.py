@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner
 
-from tfbind import cli, export, reading, serving, training
+from tfbind import cli, export, metrics, reading, serving, training
 
 RANDOM = np.random.default_rng(0)
 
@@ -164,3 +164,20 @@ def test_bad_arguments(arguments, message, tmp_path, monkeypatch):
     result = tfbind(*arguments)
     assert result.exit_code == 1 and message in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_table_of_unequal_kinds(tmp_path):
+    """Columns in units of their own, kinds as frequent as 40 to 4 percent, K not told."""
+    random = np.random.default_rng(5)
+    truth = random.choice(6, 5000, p=(0.4, 0.25, 0.15, 0.1, 0.06, 0.04))
+    rows = 2 * random.normal(size=(6, 8))[truth] + random.normal(size=(5000, 8))
+    table = tmp_path / "rows.csv"
+    units = random.uniform(0.1, 50, 8)
+    np.savetxt(table, rows * units, delimiter=",", header=",".join("abcdefgh"), comments="")
+    run = tmp_path / "run"
+    result = tfbind("train", "auto", "--data", table, "--num-clusters", "auto", "--run", run)
+    assert result.exit_code == 0, result.output
+    assert "Looks for 6 clusters." in result.stderr
+    found = [row["label"] for row in succeed_json("cluster", run, table)]
+    assert metrics.clustering_accuracy(truth, found) > 0.9

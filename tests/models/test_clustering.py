@@ -42,6 +42,7 @@ def ensemble(**settings):
 MAKERS = {
     "heads": self_labeling,
     "marginal": lambda: self_labeling(marginal=(0.4, 0.3, 0.2, 0.1)),
+    "learned": lambda: self_labeling(marginal="learned"),
     "common": ensemble,
     "member": lambda: ensemble(mapping="member"),
 }
@@ -122,6 +123,7 @@ def test_renumbering_labels():
 def test_aligning_is_a_permutation_of_the_outputs(trained, kind):
     model = trained(kind)
     before, labels = answers(model), model.row_labels.labels.numpy()
+    shares = model.shares.numpy() if kind == "learned" else None
     wanted = np.array([2, 0, 3, 1])  # the new number of each old one
     order = model.align_clusters(wanted[model.cluster(X)], X)
     np.testing.assert_array_equal(order, np.argsort(wanted))
@@ -136,12 +138,16 @@ def test_aligning_is_a_permutation_of_the_outputs(trained, kind):
     if kind == "marginal":
         np.testing.assert_allclose(model.marginal, np.array([0.4, 0.3, 0.2, 0.1])[order])
         np.testing.assert_allclose(model.trackers["cluster_usage"].prior, model.marginal)
+    if kind == "learned":
+        assert model.marginal == "learned"
+        best = model.best_head
+        np.testing.assert_array_equal(model.shares.numpy()[best], shares[best][order])
     if kind == "common":
         members = before["member_probabilities"][..., order]
         np.testing.assert_allclose(after["member_probabilities"], members, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["heads", "member"])
+@pytest.mark.parametrize("kind", ["heads", "learned", "member"])
 def test_each_clustering_inside_is_matched_by_itself(trained, kind):
     model = trained(kind)
     model.align_clusters(TRUTH, X)

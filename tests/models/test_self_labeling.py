@@ -131,6 +131,23 @@ def test_unequal_shares_are_learned():
     assert learned > 0.9 > 0.75 > equal
 
 
+def test_a_mixture_is_a_start(tmp_path):
+    images, truth = unequal(1)
+    model = tfbind.SelfLabeling(
+        (8,), 6, num_heads=2, units=(32,), marginal="learned", first_labels="mixture", seed=1
+    )
+    model.prepare_labels(1000)
+    model.relabel(images)
+    first = labels(model)
+    assert tfbind.metrics.clustering_accuracy(truth, first[1]) > 0.95
+    np.testing.assert_allclose(np.sort(model.expected_shares)[::-1], UNEQUAL, atol=0.02)
+    assert model.has_labeled
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    again.relabel(images)  # by the network now, which has not learned anything
+    assert again.first_labels == "mixture" and np.mean(labels(again) != first) > 0.3
+
+
 def test_given_shares_are_come_to():
     model = self_labeling(marginal=(0.4, 0.3, 0.2, 0.1))
     np.testing.assert_allclose(model.shares, 0.25)
@@ -268,6 +285,8 @@ BAD = [
     ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0."),
     ({"strength": -1.0}, "`strength` must be a number in (0, inf)"),
     ({"units": ()}, "`units` must hold"),
+    ({"first_labels": "mixture"}, "`first_labels` must be 'network' where clusters get shares"),
+    ({"first_labels": "mine"}, "`first_labels` must be one of 'network', 'mixture'"),
     ({"augmentation": keras.layers.Flatten()}, "`augmentation` must be a noise layer"),
     ({"num_label_steps": 3}, "`num_label_steps` and `num_label_epochs` must be given together."),
     (

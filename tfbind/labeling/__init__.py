@@ -2,6 +2,7 @@
 
 from tfbind import _backend as _backend
 from tfbind.labeling.consensus import agreement_buckets, balancing_weights, name_buckets
+from tfbind.labeling.mixture import fit_mixture
 from tfbind.labeling.sinkhorn import Assignment, balanced_labels
 
 __all__ = [
@@ -9,5 +10,6 @@ __all__ = [
     "agreement_buckets",
     "balanced_labels",
     "balancing_weights",
+    "fit_mixture",
     "name_buckets",
 ]

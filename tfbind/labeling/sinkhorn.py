@@ -162,15 +162,21 @@ def solve_batch(logits: tf.Tensor, shares: tf.Tensor, strength: float) -> tf.Ten
 _compiled = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def free_shares(logits: tf.Tensor, strength: float, *, chunk_size: int | None = None) -> tf.Tensor:
+def free_shares(
+    logits: tf.Tensor, strength: float, *, least: float = 0.0, chunk_size: int | None = None
+) -> tf.Tensor:
     """Returns the shares of the clusters in the plan where nothing is asked of them, `[K]`.
 
     Args:
         logits: float32 `[N, K]`, N known.
         strength: Float.
+        least: Float in [0, 1], of an equal share, that each cluster keeps, about.
         chunk_size: Integer or None.
     """
-    return tf.exp(_shares(logits, strength, tf.zeros(logits.shape[1]), chunk_size)[0])
+    num_clusters = logits.shape[1]
+    free = tf.exp(_shares(logits, strength, tf.zeros(num_clusters), chunk_size)[0])
+    free = tf.maximum(free, least / num_clusters)
+    return free / tf.reduce_sum(free)
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:

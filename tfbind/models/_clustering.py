@@ -92,6 +92,11 @@ class ClusteringModel(BaseModel):
         """
         return cluster_information(self, images, batch_size)
 
+    @property
+    def expected_shares(self) -> np.ndarray:
+        """The share of the examples that each cluster is expected to have, float32 `[K]`."""
+        return self.trackers["cluster_usage"].prior
+
     # Numbers of clusters.
 
     def align_clusters(self, reference: Any, images: Any) -> np.ndarray:

@@ -122,6 +122,16 @@ def spaced_epochs(num_steps: int | None, num_epochs: int | None) -> frozenset[in
     return frozenset((num_epochs * times).astype(int).tolist())
 
 
+def check_online_epochs(number: int, augmentation: keras.Layer | None) -> int:
+    """Returns the number of epochs whose labels are of other views; raises if nothing makes any."""
+    if check_integer("num_online_epochs", number, 0) and augmentation is None:
+        raise ValueError(
+            "`num_online_epochs` must be 0 without an augmentation, which makes the views that "
+            f"labels are solved from. Received: num_online_epochs={number}."
+        )
+    return number
+
+
 class Relabeling(keras.callbacks.Callback):
     """Asks a `RelabelingModel` for new labels before the epochs of its schedule.
 

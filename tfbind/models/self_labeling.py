@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer, check_number
+from tfbind.labeling.mixture import check_first_labels, mixture_labels
 from tfbind.labeling.sinkhorn import (
     check_enough_rows,
     check_marginal,
@@ -23,7 +24,7 @@ from tfbind.models._base import means
 from tfbind.models._clustering import ClusteringModel
 from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import check_corruption, restore_parts, run, saved_parts
-from tfbind.models._relabeling import RelabelingModel, spaced_epochs
+from tfbind.models._relabeling import RelabelingModel, check_online_epochs, spaced_epochs
 from tfbind.models._renumbering import renumbered
 
 _BATCH = 500  # of examples whose features are taken at a time
@@ -62,6 +63,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             or "learned", if you do not know them. Label steps begin with equal ones, and move by
             a fifth of the way each time towards those that are given, or towards those that the
             classifier would give, about a fifth of an equal one at least.
+        first_labels: "network", which suit the network as it is drawn; or "mixture", the clusters
+            of a mixture of Gaussians, for vectors: with a learned marginal.
         augmentation: A layer of `tfbind.layers` such as `RandomAffine`, which distorts what `fit`
             learns from; or None. By default `AdditiveGaussianNoise(1.0)` on vectors, which must be
             standardised then, and none on images.
@@ -122,6 +125,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         units: Sequence[int] | None = None,
         strength: float = 25.0,
         marginal: Sequence[float] | str | None = None,
+        first_labels: str = "network",
         augmentation: keras.Layer | str | None = "default",
         num_label_steps: int | None = None,
         num_label_epochs: int | None = None,
@@ -138,10 +142,13 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         super().__init__(event_shape, num_clusters, shares, num_heads=num_heads, **kwargs)
         given = self._default_noise(seed) if augmentation == "default" else augmentation
         self.augmentation = check_corruption(given, "augmentation")
-        self.num_online_epochs = _checked_online_epochs(num_online_epochs, given)
+        self.num_online_epochs = check_online_epochs(num_online_epochs, given)
         self.num_heads = num_heads
         self.strength = strength
-        self.marginal = marginal if marginal is None or learned else tuple(map(float, marginal))
+        self.marginal: Any = (
+            marginal if marginal is None or learned else tuple(map(float, marginal))
+        )
+        self.first_labels = check_first_labels(first_labels, learned)
         self.num_label_steps, self.num_label_epochs = num_label_steps, num_label_epochs
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
@@ -234,19 +241,28 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     # Numbers of clusters.
 
     @property
+    def _given_shares(self) -> tuple[float, ...] | None:
+        """The shares that were given to all heads in one order, if any."""
+        return None if isinstance(self.marginal, str) else self.marginal
+
+    @property
+    def expected_shares(self) -> np.ndarray:
+        return self.shares.numpy()[self.best_head]
+
+    @property
     def answering(self) -> int:
-        return 0 if isinstance(self.marginal, tuple) else self.best_head
+        return self.best_head if self._given_shares is None else 0
 
     def clusterings(self, images: np.ndarray) -> np.ndarray:
-        """Those of every head, or of the best if shares are given, in one order for all heads."""
-        if isinstance(self.marginal, tuple):
+        """Those of every head, or of the best if all were given shares in one order."""
+        if self._given_shares is not None:
             return super().clusterings(images)
         features = self.predict(images, _BATCH, verbose=0)["features"]
         return np.argmax(self.logits(features), axis=-1).T
 
     def reorder_clusters(self, orders: np.ndarray) -> None:
-        if isinstance(self.marginal, tuple):
-            self.marginal = tuple(self.marginal[k] for k in orders[0])
+        if self._given_shares is not None:
+            self.marginal = tuple(self._given_shares[k] for k in orders[0])
             self._reorder_prior(orders[0])
             self._compile_label_step()  # the old one holds the old marginal
         orders = np.broadcast_to(orders, (self.num_heads, self.num_clusters))
@@ -275,8 +291,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def _start_labels(self, num_rows: int) -> None:
         """Gives each cluster its share of the rows, at random, for each head by itself."""
-        shares = None if isinstance(self.marginal, str) else self.marginal
-        counts = share_counts(shares, self.num_clusters, num_rows)
+        counts = share_counts(self._given_shares, self.num_clusters, num_rows)
         labels = np.repeat(np.arange(self.num_clusters), counts)
         random = np.random.default_rng(self.seed)
         self.row_labels.assign([random.permutation(labels) for _ in range(self.num_heads)])
@@ -287,6 +302,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     def relabel(self, images: np.ndarray) -> None:
         """Solves the labels of the training set, float32 `[N, *event_shape]`, sparse or not."""
+        if self.first_labels == "mixture" and not self.has_labeled:
+            self.adopt_labels(mixture_labels(images, self.num_clusters, self.num_heads))
+            return
         features = self.predict(images, _BATCH, verbose=0)["features"]
         found = self._solve(tf.constant(features))
         if not np.isfinite(found["head_losses"]).all():
@@ -305,9 +323,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
                 order, N known.
 
         Returns:
-            A dict: `labels`, int32 `[H, N]`; `head_losses`, float32 `[H]`, the heads' mean
-            cross-entropies with them; `shares`, float32 `[H, K]`, for the next label step;
-            `cluster_error`, float32 scalar, of the worst head.
+            A dict: `labels`, int32 `[H, N]`; `head_losses`, the mean cross-entropies with them,
+            `[H]`; `shares`, `[H, K]`, for the next label step; `cluster_error`, of the worst head.
         """
 
         def solved(head):
@@ -335,8 +352,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
         if not isinstance(self.marginal, str):
             return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
-        free = tf.maximum(free_shares(logits, self.strength), _LEAST_SHARE / self.num_clusters)
-        return free / tf.reduce_sum(free)
+        return free_shares(logits, self.strength, least=_LEAST_SHARE)
 
     def adopt_labels(self, found: Mapping[str, tf.Tensor]) -> None:
         """Makes what `solve_labels` found the labels to learn."""
@@ -371,7 +387,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "units", "strength", "marginal", *_SCHEDULE)
+        names = ("num_heads", "units", "strength", "marginal", "first_labels", *_SCHEDULE)
         return {
             **super().get_config(),
             **saved_parts(self, self._own_parts),
@@ -382,12 +398,3 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     @classmethod
     def from_config(cls, config: dict) -> "SelfLabeling":
         return cls(**restore_parts(config, ("backbone", "augmentation")))
-
-
-def _checked_online_epochs(number: int, augmentation: keras.Layer | None) -> int:
-    if check_integer("num_online_epochs", number, 0) and augmentation is None:
-        raise ValueError(
-            "`num_online_epochs` must be 0 without an augmentation, which makes the views that "
-            f"labels are solved from. Received: num_online_epochs={number}."
-        )
-    return number

@@ -5,7 +5,6 @@ from tfbind.training import presets as presets
 from tfbind.training import tasks as tasks
 from tfbind.training.auto import Plan as Plan
 from tfbind.training.auto import choose as choose
-from tfbind.training.counting import MixtureCount as MixtureCount
 from tfbind.training.counting import choose_num_groups as choose_num_groups
 from tfbind.training.counting import count_by_mixture as count_by_mixture
 from tfbind.training.counting import with_num_clusters as with_num_clusters
@@ -32,7 +31,6 @@ from tfbind.training.starts import best_of as best_of
 
 __all__ = [
     "Finding",
-    "MixtureCount",
     "NumClustersSelection",
     "NumGroupsSelection",
     "Optimizer",

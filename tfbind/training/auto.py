@@ -11,6 +11,7 @@ from tfbind.training.presets import get
 
 _FIND = ("groups", "clusters")
 _STEPS = 3000  # of a training, about; epochs follow from the number of examples
+_ROWS_STEPS = 600  # of rows, whose first labels are near the end
 _SCENE = 20  # pixels of drawings
 _SCENE_STEPS = 1600  # of a training on them, about
 _EPOCHS = (10, 200)  # fewest and most
@@ -82,32 +83,42 @@ def _groups(look: reading.Look, find: str | None) -> Plan:
 
 def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
     why = "as you say" if find else "classes are known" if look.classes else "examples of kinds"
-    chosen = f"Finds the kinds of {look.kind} ({why}"
-    chosen += "; --find groups finds the parts of each)." if has_pixels else ")."
-    views = "and views of each picture that leave its kind as it is" if has_pixels else "and noise"
-    reasons = (
-        chosen,
-        f"By self-labelling: a classifier and balanced labels that fit each other, {views}.",
-        f"Trains for about {_STEPS} steps; clusters come out as large as it is told, or equal.",
-    )
-    preset = get("sela-mnist" if has_pixels else "sela-digits")
-    if not has_pixels:
-        preset = _for_rows(preset)
+    preset, steps, reasons = _of_pictures(look, why) if has_pixels else _of_rows(look, why)
     preset = preset.changed(num_clusters=len(look.classes) or _FEW)
-    preset = _named(preset, steps=_STEPS, num_images=look.num)
+    preset = _named(preset, steps=steps, num_images=look.num)
     photographs = look.kind == "pictures" and not look.has_two_levels
     options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if photographs else {}
     return Plan(preset, reasons, options)
 
 
-def _for_rows(preset: Preset) -> Preset:
-    """Returns a preset of images for vectors: dense layers, and noise instead of views."""
+def _of_pictures(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]]:
+    reasons = (
+        f"Finds the kinds of {look.kind} ({why}; --find groups finds the parts of each).",
+        "By self-labelling: a classifier and balanced labels that fit each other, and views of "
+        "each picture that leave its kind as it is.",
+        f"Trains for about {_STEPS} steps; clusters come out as large as it is told, or equal.",
+    )
+    return get("sela-mnist"), _STEPS, reasons
+
+
+def _of_rows(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]]:
+    """Returns a preset of images made one of vectors: dense, and noise instead of views."""
+    preset = get("sela-digits")
     settings: Mapping[str, Any] = {
         **preset.model.settings,
         "units": (128, 128, 64),
         "augmentation": Part("AdditiveGaussianNoise", stddev=_NOISE),
+        "marginal": "learned",
+        "first_labels": "mixture",
     }
-    return preset.changed(model=Part(preset.model.name, **settings))
+    reasons = (
+        f"Finds the kinds of {look.kind} ({why}), of any size.",
+        "By self-labelling, which begins with the clusters of a Gaussian mixture, in about "
+        f"{_ROWS_STEPS} steps.",
+        "Where kinds are round clouds of rows, scikit-learn's mixture or k-means alone does as "
+        "well.",
+    )
+    return preset.changed(model=Part(preset.model.name, **settings)), _ROWS_STEPS, reasons
 
 
 def _named(preset: Preset, steps: int, num_images: int) -> Preset:

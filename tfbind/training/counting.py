@@ -1,71 +1,55 @@
 """How many groups or clusters there are in a person's data, where he leaves it to us."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 
-from tfbind._validation import check_integer
+from tfbind import labeling
 from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.num_clusters import select_num_clusters
-from tfbind.training.preset import Part, Preset
+from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup, select_num_groups
 
-_ROWS = 5000  # of a table that mixtures are fitted to, at most
-_STARTS = 3  # of each mixture
 _CLUSTERS = range(2, 13)
 _TRAININGS = 3  # that have to agree on a number of clusters
 _STEPS = 600  # of each of them, about
 _PICTURES = 300  # that choose the number of groups
 
 
-class MixtureCount(NamedTuple):
-    """What `count_by_mixture` finds: the number of clusters, and the share of each."""
-
-    num_clusters: int
-    shares: tuple[float, ...]
-
-
-def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) -> MixtureCount:
+def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) -> int:
     """Counts the clusters of vectors by the mixture of Gaussians that explains them best.
 
-    Use it for rows of tables. It takes seconds, tells sizes too, and needs clusters that are about
-    as round as Gaussians are.
+    Use it for rows of tables. It takes seconds, and needs clusters that are about as round as
+    Gaussians are.
 
     Args:
         rows: float32 `[n, D]`.
         candidates: Integers >= 2.
 
     Returns:
-        A `MixtureCount`: K with the lowest Bayesian information criterion.
+        K with the lowest Bayesian information criterion.
 
     Example:
 
     >>> random = np.random.default_rng(0)
     >>> rows = np.concatenate([random.normal(c, 0.1, (n, 2)) for c, n in ((0, 60), (3, 30))])
-    >>> found = tfbind.training.count_by_mixture(rows)
-    >>> found.num_clusters, sorted(round(share, 2) for share in found.shares)
-    (2, [0.33, 0.67])
+    >>> tfbind.training.count_by_mixture(rows)
+    2
 
     References:
         Fraley, Raftery. Model-Based Clustering, Discriminant Analysis, and Density Estimation.
         Journal of the American Statistical Association 97, 2002.
     """
-    rows = np.asarray(rows, "float64")
-    if len(rows) > _ROWS:
-        rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:_ROWS])]
-    fitted = [_mixture(rows, check_integer("candidates", k, 2)) for k in candidates]
-    best = min(fitted, key=lambda mixture: mixture.bic(rows))
-    return MixtureCount(best.n_components, tuple(best.weights_.tolist()))
+    criteria = {k: labeling.fit_mixture(rows, k).bic(rows) for k in candidates}
+    return min(criteria, key=lambda k: criteria[k])
 
 
 def with_num_clusters(preset: Preset, examples: np.ndarray, verbose: int = 0) -> Preset:
     """Returns a preset with as many clusters as own examples seem to have.
 
-    Vectors are counted by `count_by_mixture`, which tells a `SelfLabeling` the sizes too; images
-    by how well short trainings agree, see `select_num_clusters`.
+    Vectors are counted by `count_by_mixture`, images by how well short trainings agree, see
+    `select_num_clusters`.
 
     Args:
         preset: One with a setting `num_clusters`.
@@ -78,12 +62,7 @@ def with_num_clusters(preset: Preset, examples: np.ndarray, verbose: int = 0) ->
     preset.setting("num_clusters")
     if examples.ndim > 2:
         return preset.changed(num_clusters=_agreed(preset, examples, verbose))
-    found = count_by_mixture(examples)
-    preset = preset.changed(num_clusters=found.num_clusters)
-    if preset.model.name != "SelfLabeling":
-        return preset
-    settings: dict[str, Any] = {**preset.model.settings, "marginal": found.shares}
-    return preset.changed(model=Part(preset.model.name, **settings))
+    return preset.changed(num_clusters=count_by_mixture(examples))
 
 
 def choose_num_groups(run: Path, data_dir: str | None = None, verbose: int = 0) -> int:
@@ -127,10 +106,3 @@ def _agreed(preset: Preset, examples: np.ndarray, verbose: int) -> int:
         batch_size=preset.batch_size,
     )
     return found.best
-
-
-def _mixture(rows: np.ndarray, num_clusters: int) -> GaussianMixture:
-    mixture = GaussianMixture(
-        num_clusters, covariance_type="diag", n_init=_STARTS, random_state=0, reg_covar=1e-3
-    )
-    return mixture.fit(rows)

@@ -150,7 +150,7 @@ def _unlike(one: np.ndarray, other: np.ndarray, lit: np.ndarray) -> Finding | No
 
 def _of_clusters(model: ClusteringModel, images: np.ndarray) -> list[Finding | None]:
     probabilities = model.probabilities(images, 500)
-    prior = np.asarray(model.trackers["cluster_usage"].prior, "float64")
+    prior = np.asarray(model.expected_shares, "float64")
     shares = np.bincount(probabilities.argmax(axis=1), minlength=len(prior)) / len(images)
     return [
         _undecided_clusters(probabilities, prior),
