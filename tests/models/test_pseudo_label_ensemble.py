@@ -448,14 +448,16 @@ def test_fewer_examples_than_clusters():
 
 
 @pytest.mark.parametrize(
-    "shape, settings, units, noise, weights",
+    "shape, settings, units, noise, weights, information",
     [
-        ((6,), {}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1)),
-        ((6,), {"hidden_units": (5,), "noise": 0.0}, (6, 5, 3), 0.0, (1.0, 0.1, 0.1)),
-        ((2, 3), {}, (6, 1200, 1200, 3), 0.3, (1000.0, 10.0, 0.1, 0.1)),
+        ((6,), {}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1), 1.0),
+        ((6,), {"hidden_units": (5,), "noise": 0.0}, (6, 5, 3), 0.0, (1.0, 0.1, 0.1), 1.0),
+        ((6,), {"information_weight": 0.0}, (6, 64, 64, 3), 1.0, (1.0, 0.1, 0.1, 0.1), 0.0),
+        ((2, 3), {}, (6, 1200, 1200, 3), 0.3, (1000.0, 10.0, 0.1, 0.1), 0.1),
     ],
 )
-def test_vectors_get_defaults_of_their_own(shape, settings, units, noise, weights):
+def test_vectors_get_defaults_of_their_own(shape, settings, units, noise, weights, information):
     model = models.PseudoLabelEnsemble(shape, 3, 2, **settings)
     assert (model.ladder.units, model.denoising_weights) == (units, weights)
+    assert model.information_weight == information
     assert model.ladder.noise == (noise,) * len(units)

@@ -33,7 +33,8 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
     examples that all members keep together get a pseudo-label, by which each member then also
     learns: members that err in different ways mend each other, and what all of them confuse stays
     confused. So what counts is how many of the first pseudo-labels are right: have many members,
-    and a long first round. On a few vectors k-means is as good where clusters are round.
+    and a long first round. Do not use it for clusters of unequal size, which it makes alike, nor on
+    small tables with round clusters: k-means is better there, and takes a second.
 
     Args:
         event_shape: Tuple of ints, the shape of one example, such as (28, 28, 1) or (64,).
@@ -57,7 +58,7 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         information: What makes clusters tell much: "mutual" for the mutual information of examples
             and clusters, or "dot_product" for `losses.dot_product_cost`.
         information_weight: Float >= 0, the weight of that cost, of the clean path and of the noisy
-            one.
+            one; None for 1 on vectors and 0.1 elsewhere.
         later_information_weight: Float >= 0, the same after the first round; None for no change.
         marginal_weight: Float >= 0, how much the even use of the clusters counts in the mutual
             information.
@@ -142,7 +143,7 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         top_kernel_scale: float = 1.0,
         denoising_weights: Sequence[float] | None = None,
         information: Literal["mutual", "dot_product"] = "mutual",
-        information_weight: float = 0.1,
+        information_weight: float | None = None,
         later_information_weight: float | None = None,
         marginal_weight: float = 4.0,
         noise_weight: float = 1.0,
@@ -174,9 +175,9 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
             round_epochs=round_epochs,
             **kwargs,
         )
-        widths, deviation, first_weights = _defaults(self.event_shape)
-        noise = deviation if noise is None else noise
-        hidden_units = widths if hidden_units is None else hidden_units
+        hidden_units, noise, information_weight, first_weights = _with_defaults(
+            self.event_shape, hidden_units, noise, information_weight
+        )
         units = ladder_units(self.event_shape, hidden_units, self.num_clusters)
         if denoising_weights is None:
             denoising_weights = (*first_weights, *[0.1] * len(units))[: len(units)]
@@ -186,8 +187,7 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         self.information = check_choice("information", information, ("mutual", "dot_product"))
         self.information_weight = check_number("information_weight", information_weight, 0)
         self.later_information_weight = later_information_weight
-        if later_information_weight is not None:
-            check_number("later_information_weight", later_information_weight, 0)
+        check_number("later_information_weight", later_information_weight or 0, 0)
         self.marginal_weight = check_number("marginal_weight", marginal_weight, 0)
         self.noise_weight = check_number("noise_weight", noise_weight, 0)
         self.adversarial_weight = check_number("adversarial_weight", adversarial_weight, 0)
@@ -372,13 +372,17 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
         return cls(**restore_parts(config, ("augmentation",)))
 
 
-def _defaults(event_shape: tuple[int, ...]) -> tuple[tuple[int, ...], float, tuple[float, ...]]:
-    """Returns hidden widths, noise, and the weights of the first layers' denoising.
+def _with_defaults(event_shape: tuple[int, ...], *given: Any) -> tuple:
+    """Returns hidden widths, noise and weight of information, and those of the first denoising.
 
     The authors' are for MNIST: so much denoising leaves little of the information of few features.
     """
-    is_vector = len(event_shape) == 1
-    return ((64, 64), 1.0, (1.0,)) if is_vector else ((1200, 1200), 0.3, (1000.0, 10.0))
+    if len(event_shape) == 1:
+        defaults, first_weights = ((64, 64), 1.0, 1.0), (1.0,)
+    else:
+        defaults, first_weights = ((1200, 1200), 0.3, 0.1), (1000.0, 10.0)
+    chosen = [d if g is None else g for g, d in zip(given, defaults, strict=True)]
+    return (*chosen, first_weights)
 
 
 def _divergence(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -44,8 +44,9 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
     it is, and clusters are about as large as `marginal` says: it will make them so. Several heads
     on one backbone find several clusterings; the one whose labels fit best is used.
 
-    Do not use it for round clusters of unequal size, nor where nothing but noise is known to leave
-    the kind as it is and features are many: k-means is better there, and takes a second.
+    Have `marginal="learned"` where clusters may be unequal. Do not use it for round clusters, nor
+    for bent ones in small tables where nothing but noise is known to leave the kind as it is:
+    k-means is better for those and spectral clustering for these, and both take a second.
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
