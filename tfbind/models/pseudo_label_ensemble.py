@@ -33,8 +33,8 @@ class PseudoLabelEnsemble(PseudoLabelingModel):
     examples that all members keep together get a pseudo-label, by which each member then also
     learns: members that err in different ways mend each other, and what all of them confuse stays
     confused. So what counts is how many of the first pseudo-labels are right: have many members,
-    and a long first round. Do not use it on small tables with round clusters: k-means is better
-    there (wine: .966 against .938), and takes a second instead of half a minute.
+    and a long first round. Do not use it for clusters of unequal size, which it makes alike, nor on
+    small tables with round clusters: k-means is better there, and takes a second.
 
     Args:
         event_shape: Tuple of ints, the shape of one example, such as (28, 28, 1) or (64,).
