@@ -247,7 +247,10 @@ BAD = [
     ({"marginal": (0.5, 0.5)}, "`marginal` must hold 4 positive numbers that sum to 1"),
     ({"marginal": (1.2, 0.2, -0.2, -0.2)}, "`marginal` must hold 4 positive numbers"),
     ({"num_label_epochs": 3}, "`num_label_steps` and `num_label_epochs` must be given together."),
-    ({"num_label_views": 2}, "`num_label_views` must be 0 without an augmentation"),
+    (
+        {"num_label_views": 2, "augmentation": None},
+        "`num_label_views` must be 0 without an augmentation",
+    ),
     ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0."),
     ({"strength": -1.0}, "`strength` must be a number in (0, inf)"),
     ({"units": ()}, "`units` must hold"),

@@ -21,7 +21,7 @@ def check_corruption(layer: Any, name: str = "corruption") -> Corruption | None:
     return layer
 
 
-def check_views(num_views: int, augmentation: Corruption | None) -> int:
+def check_views(num_views: int, augmentation: keras.Layer | None) -> int:
     """Returns the number of distorted views; raises if there are to be some of nothing."""
     if check_integer("num_label_views", num_views, 0) and augmentation is None:
         raise ValueError(
