@@ -138,7 +138,8 @@ def rounds_figure(rounds: Sequence[Mapping[str, Any]]) -> Figure:
         if any(known):
             shares.plot(numbers[known], [x for x in values if x is not None], "o-", label=name)
     shares.set(xlabel="round", ylabel="share", ylim=(0, 1.02))
-    shares.legend()
+    shares.set_xticks(numbers)
+    shares.legend(loc="lower right")
     sizes.bar(range(len(last["class_sizes"])), last["class_sizes"])
     sizes.set(xlabel="pseudo-class", ylabel="examples")
     agreement.bar(range(1, 1 + len(last["agreement"])), last["agreement"])
@@ -155,6 +156,7 @@ def _draw_entropies(axes, rounds):
     most = np.log(len(rounds[-1]["class_sizes"]))
     axes.axhline(most, color="grey", linewidth=1)
     axes.set(xlabel="round", ylabel="marginal entropy of a member, nats")
+    axes.set_xticks(range(len(rounds)))
     axes.legend(fontsize=7, ncols=2)
 
 
