@@ -72,7 +72,7 @@ def balanced_labels(
     Example:
 
     >>> logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
-    >>> tfbind.labeling.balanced_labels(logits).labels.tolist()
+    >>> tfbind.labeling.balanced_labels(logits).labels.numpy().tolist()
     [0, 0, 1, 1]
 
     References:
