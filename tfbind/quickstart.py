@@ -66,7 +66,7 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
         f"\nDone. Look at {picture}, then try\n"
         f"  tfbind list\n"
         f"  tfbind train rc-bars\n"
-        f"  tfbind group {directory} YOUR.png     (28 x 28 pixels, light on dark)\n"
+        f"  tfbind group {directory} YOUR.png     (any size)\n"
         f"  tfbind serve {served}"
     )
 
