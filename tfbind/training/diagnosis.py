@@ -67,7 +67,10 @@ def _of_groups(model: GroupingModel, images: np.ndarray) -> list[Finding | None]
     lit = (images != 0).reshape(*images.shape[:1], *model.spatial_shape, -1).any(axis=-1)
     fixed = model.predict(images, batch_size=250, verbose=0)
     return [
-        _undecided_groups(model, float(one["confidence"].mean())),
+        _undecided(
+            *("groups", "confidence", float(one["confidence"].mean()), model.num_groups),
+            "has not learned what goes together; train longer, or with another learning_rate",
+        ),
         _one_group(one["assignments"], lit),
         _places(fixed["assignments"], lit),
         _whole_scenes(one, lit),
@@ -75,14 +78,14 @@ def _of_groups(model: GroupingModel, images: np.ndarray) -> list[Finding | None]
     ]
 
 
-def _undecided_groups(model: GroupingModel, confidence: float) -> Finding | None:
-    chance = 1 / model.num_groups
-    if confidence > chance + _UNDECIDED * (1 - chance):
+def _undecided(kind: str, measure: str, value: float, count: int, remedy: str) -> Finding | None:
+    chance = 1 / count
+    if value > chance + _UNDECIDED * (1 - chance):
         return None
     return Finding(
         "undecided",
-        f"The groups are undecided (confidence {confidence:.2f}, chance {chance:.2f}): the model "
-        "has not learned what goes together; train longer, or with another learning_rate.",
+        f"The {kind} are undecided ({measure} {value:.2f}, chance {chance:.2f}): the model "
+        f"{remedy}.",
     )
 
 
@@ -153,21 +156,13 @@ def _of_clusters(model: ClusteringModel, images: np.ndarray) -> list[Finding | N
     prior = np.asarray(model.expected_shares, "float64")
     shares = np.bincount(probabilities.argmax(axis=1), minlength=len(prior)) / len(images)
     return [
-        _undecided_clusters(probabilities, prior),
+        _undecided(
+            *("clusters", "mean probability", float(probabilities.max(axis=1).mean()), len(prior)),
+            "has found no kinds; train longer, or with another learning_rate or seed",
+        ),
         _unused(shares, len(images)),
         _merged(shares, prior / prior.sum(), len(images)),
     ]
-
-
-def _undecided_clusters(probabilities: np.ndarray, prior: np.ndarray) -> Finding | None:
-    chance, confidence = 1 / len(prior), float(probabilities.max(axis=1).mean())
-    if confidence > chance + _UNDECIDED * (1 - chance):
-        return None
-    return Finding(
-        "undecided",
-        f"The clusters are undecided (mean probability {confidence:.2f}, chance {chance:.2f}): "
-        "the model has found no kinds; train longer, or with another learning_rate or seed.",
-    )
 
 
 def _unused(shares: np.ndarray, count: int) -> Finding | None:
