@@ -5,30 +5,13 @@ import types
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from tfbind import cli, training
+from tfbind import training
 from tfbind.training import several
 
+from .calls import fail, succeed
+
 SETTINGS = ("--set", "max_epochs=1", "--processes", 1)
-
-
-def tfbind(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
-def succeed(*arguments):
-    result = tfbind(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def fail(*arguments):
-    """Returns the one line on standard error."""
-    result = tfbind(*arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
-    return line
 
 
 @pytest.fixture(scope="module")

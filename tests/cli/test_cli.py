@@ -11,34 +11,12 @@ import urllib.error
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner
 
-from tfbind import _inputs, _models, cli, data, plots, quickstart, reading, training
+from tfbind import _inputs, _models, data, plots, quickstart, reading, training
+
+from .calls import fail, succeed, succeed_json, tfbind
 
 SIZE = 8  # pixels; of the images of rc-tiny
-
-
-def tfbind(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
-def succeed(*arguments):
-    result = tfbind(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def succeed_json(*arguments):
-    return json.loads(succeed(*arguments, "--json"))
-
-
-def fail(*arguments):
-    """Returns the one line on standard error; asserts that all else is as it should be."""
-    result = tfbind(*arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    return line
 
 
 @pytest.fixture(scope="session")

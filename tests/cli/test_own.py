@@ -1,26 +1,16 @@
 """A person's own files, from a folder to masks and an artefact, by the command line."""
 
 import csv
-import json
 
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner
 
-from tfbind import cli, export, metrics, reading, serving, training
+from tfbind import export, metrics, reading, serving, training
+
+from .calls import succeed_json, tfbind
 
 RANDOM = np.random.default_rng(0)
-
-
-def tfbind(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
-def succeed_json(*arguments):
-    result = tfbind(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
