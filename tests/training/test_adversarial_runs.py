@@ -228,6 +228,19 @@ COLLAPSED = r"For 2 epochs only 3 of 10 clusters are in use \(marginal entropy 0
 LOST = r"For 2 epochs the discriminator tells .* \(0.99 and 0.97 right\)"
 
 
+def collapse_warnings(callback, model, epochs, num_steps):
+    """Returns what is said in a training of epochs that log so."""
+    callback.set_model(model)
+    callback.on_train_begin()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch, row in enumerate(epochs):
+            callback.on_train_batch_end(num_steps - 1)
+            callback.on_epoch_end(epoch, row)
+        callback.on_train_end()
+    return [str(warning.message) for warning in caught]
+
+
 @pytest.mark.parametrize(
     ("epochs", "sentences"),
     [
@@ -243,15 +256,24 @@ LOST = r"For 2 epochs the discriminator tells .* \(0.99 and 0.97 right\)"
     ],
 )
 def test_a_collapse_is_said_once(epochs, sentences, model):
-    callback = callbacks.CollapseWarning(patience=2)
-    callback.set_model(model)
-    callback.on_train_begin()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for epoch, row in enumerate(epochs):
-            callback.on_epoch_end(epoch, row)
-    found = [str(warning.message) for warning in caught]
+    callback = callbacks.CollapseWarning(patience=2, min_steps=20)
+    found = collapse_warnings(callback, model, epochs, num_steps=10)
     assert len(found) == len(sentences)
     for sentence, expected in zip(found, sentences, strict=True):
         assert re.match(expected, sentence), sentence
         assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "after"),
+    [
+        ([logs(3, 0.9)] * 3 + [logs()] * 3, None),  # too few steps to tell
+        ([logs(3, 0.9)] * 3, 3),  # as many as there are
+        ([logs(3, 0.9)] * 9, 5),
+        ([logs()] * 3 + [logs(3, 0.9)], None),
+    ],
+)
+def test_a_collapse_of_few_steps_is_said_if_it_lasts(epochs, after, model):
+    callback = callbacks.CollapseWarning(patience=2, min_steps=50)
+    found = collapse_warnings(callback, model, epochs, num_steps=10)
+    assert [text.split(" only")[0] for text in found] == ([f"For {after} epochs"] if after else [])

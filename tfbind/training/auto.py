@@ -15,6 +15,7 @@ _ROWS_STEPS = 600  # of rows, whose first labels are near the end
 _SCENE = 20  # pixels of drawings
 _SCENE_STEPS = 1600  # of a training on them, about
 _EPOCHS = (10, 200)  # fewest and most
+_ROWS_RATE = 3e-3  # at a third of it, a rare kind is learned late
 _NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each other mix
 _IMAGES = 4000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
@@ -118,7 +119,8 @@ def _of_rows(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]
         "Where kinds are round clouds of rows, scikit-learn's mixture or k-means alone does as "
         "well.",
     )
-    return preset.changed(model=Part(preset.model.name, **settings)), _ROWS_STEPS, reasons
+    model = Part(preset.model.name, **settings)
+    return preset.changed(model=model, learning_rate=_ROWS_RATE), _ROWS_STEPS, reasons
 
 
 def _named(preset: Preset, steps: int, num_images: int) -> Preset:

@@ -148,6 +148,9 @@ class CollapseWarning(keras.callbacks.Callback):
     Args:
         patience: Integer >= 1, epochs in a row for which that must be so. A game swings, and most
             of what it loses in an epoch comes back.
+        min_steps: Integer >= 0, training steps in a row for which it must be so, too: a classifier
+            needs some to use a rare cluster at all. What is so at the end of a shorter training
+            is said then.
 
     Example:
 
@@ -156,12 +159,23 @@ class CollapseWarning(keras.callbacks.Callback):
 
     _WON = 0.95  # of the discriminator's accuracy, on both sides
 
-    def __init__(self, patience: int = 5) -> None:
+    def __init__(self, patience: int = 5, min_steps: int = 500) -> None:
         super().__init__()
         self.patience = check_integer("patience", patience, 1)
+        self.min_steps = check_integer("min_steps", min_steps, 0)
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._epochs = {"collapsed": 0, "lost": 0}
+        self._num_steps = 0  # of the epoch
+        self._held: dict[str, tuple[int, int]] = {}  # epochs and steps for which each is so
+        self._unsaid: dict[str, str] = {}
+        self._said: set[str] = set()
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._num_steps = batch + 1
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        for state in tuple(self._unsaid):
+            self._say(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._watch_clusters(logs, self.model.num_clusters)
@@ -187,9 +201,20 @@ class CollapseWarning(keras.callbacks.Callback):
         )
 
     def _warn(self, state, holds, sentence):
-        self._epochs[state] = self._epochs[state] + 1 if holds else 0
-        if self._epochs[state] == self.patience:
-            warnings.warn(f"For {self.patience} epochs {sentence}", stacklevel=2)
+        before = self._held.get(state, (0, 0))
+        epochs, steps = (before[0] + 1, before[1] + self._num_steps) if holds else (0, 0)
+        self._held[state] = epochs, steps
+        self._unsaid.pop(state, None)
+        if epochs >= self.patience and state not in self._said:
+            self._unsaid[state] = f"For {epochs} epochs {sentence}"
+            if steps >= self.min_steps:
+                self._say(state)
+        elif not holds:
+            self._said.discard(state)
+
+    def _say(self, state):
+        self._said.add(state)
+        warnings.warn(self._unsaid.pop(state), stacklevel=2)
 
 
 class GroupPictures(keras.callbacks.Callback):
