@@ -30,7 +30,7 @@ def write(folder: str | os.PathLike, item: Item, assignments: np.ndarray) -> dic
     if item.picture is None or item.preparation is None:
         overlay = plots.overlay(item.array, assignments)
         return _write_all(pathlib.Path(folder, item.name), item.array, assignments, overlay)
-    assignments = item.preparation.put_back(assignments, item.picture.shape[:2])
+    assignments = item.preparation.put_back(assignments, item.picture)
     lit = item.preparation.lit(item.picture)
     if item.preparation.invert or item.picture.shape[-1] == 3:
         overlay = plots.tinted(item.picture, assignments * lit)

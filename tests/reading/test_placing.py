@@ -51,3 +51,17 @@ def test_masks_come_back_where_they_were(fit):
 
 def test_the_same_size_is_left_alone():
     assert placing.resize(PICTURE, (60, 90)) is PICTURE
+
+
+def test_shares_of_a_line_are_not_those_of_the_ground_beside_it():
+    """The left half of a line is in group 0, its right half in 1; the ground is in neither."""
+    shares = np.full((2, 8, 8), 0.5, "float32")
+    shares[:, 4] = [[1] * 4 + [0] * 4, [0] * 4 + [1] * 4]
+    line = np.zeros((8, 8), "float32")
+    line[4] = 1
+    plain = placing.put_back(shares, "pad", (32, 32))
+    back = placing.put_back(shares, "pad", (32, 32), line)
+    np.testing.assert_allclose(back.sum(axis=0), 1, atol=1e-5)
+    thick = np.s_[13:22, :14]  # of the picture's rows, those near the line and left of its middle
+    assert back[0][thick].min() > 0.98 > 0.9 > plain[0][thick].min()
+    np.testing.assert_allclose(back[:, :8], plain[:, :8], atol=1e-5)  # nothing is near

@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 
 FITS = ("pad", "crop", "stretch")
+_LEAST = 1e-3  # weight of a pixel: where none has more, all count alike
 
 
 class Box(NamedTuple):
@@ -57,16 +58,23 @@ def place(pixels: np.ndarray, fit: str, wanted: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def put_back(shares: np.ndarray, fit: str, size: tuple[int, int]) -> np.ndarray:
+def put_back(
+    shares: np.ndarray, fit: str, size: tuple[int, int], weights: np.ndarray | None = None
+) -> np.ndarray:
     """Returns shares of the model's image, `[K, h, w]`, as those of the picture, `[K, *size]`.
 
-    What a crop left out is in no group: its shares are zero.
+    What a crop left out is in no group: its shares are zero. A pixel of the picture gets the mean
+    of those of the image around it, by their weights, float `[h, w]` in [0, 1], if there are some:
+    thin lines then keep the groups of what is on them, not of the ground beside them.
     """
     source, target = placement(fit, size, shares.shape[1:])
+    weights = np.ones(shares.shape[1:], "float32") if weights is None else weights + _LEAST
+    weighted = np.concatenate([shares * weights, weights[None]])[:, target.rows, target.columns]
+    resized = np.moveaxis(
+        resize(np.moveaxis(weighted, 0, -1), (source.height, source.width)), -1, 0
+    )
     back = np.zeros([len(shares), *size], "float32")
-    shown = np.moveaxis(shares[:, target.rows, target.columns], 0, -1)
-    resized = resize(shown, (source.height, source.width))
-    back[:, source.rows, source.columns] = np.moveaxis(resized, -1, 0)
+    back[:, source.rows, source.columns] = resized[:-1] / resized[-1]
     return back
 
 

@@ -103,9 +103,13 @@ class Pictures(Preparation):
         pixels = self.toned(pixels)
         return np.any(pixels > (self.threshold or 0), axis=-1)
 
-    def put_back(self, shares: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Returns shares `[K, height, width]` in the coordinates of a picture, `[K, *size]`."""
-        return placing.put_back(shares, self.fit, size)
+    def put_back(self, shares: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Returns shares `[K, height, width]` in the coordinates of a picture, `[K, H, W]`.
+
+        In a binary image those of the ground say nothing, and count where nothing else is near.
+        """
+        shown = None if self.threshold is None else self.apply(pixels).max(axis=-1)
+        return placing.put_back(shares, self.fit, pixels.shape[:2], shown)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
