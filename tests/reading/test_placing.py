@@ -62,6 +62,6 @@ def test_shares_of_a_line_are_not_those_of_the_ground_beside_it():
     plain = placing.put_back(shares, "pad", (32, 32))
     back = placing.put_back(shares, "pad", (32, 32), line)
     np.testing.assert_allclose(back.sum(axis=0), 1, atol=1e-5)
-    thick = np.s_[13:22, :14]  # of the picture's rows, those near the line and left of its middle
+    thick = np.s_[14:22, :14]  # of the picture's rows, those near the line and left of its middle
     assert back[0][thick].min() > 0.98 > 0.9 > plain[0][thick].min()
     np.testing.assert_allclose(back[:, :8], plain[:, :8], atol=1e-5)  # nothing is near
