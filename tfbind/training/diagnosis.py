@@ -198,9 +198,9 @@ def _overfitted(model: keras.Model, images: np.ndarray, held_out: np.ndarray) ->
         return None
     return Finding(
         "overfitted",
-        f"The model has {parameters} parameters for {len(images)} examples, and knows those by "
-        f"heart (loss {seen:.4g}, on unseen ones {unseen:.4g}); take more examples, smaller "
-        "layers or fewer epochs.",
+        f"The model has {parameters} parameters for {len(images)} examples, and overfits: its "
+        f"loss is {seen:.4g} on them, and {unseen:.4g} on unseen ones; take more examples, "
+        "smaller layers or fewer epochs.",
     )
 
 
