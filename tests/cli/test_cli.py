@@ -332,7 +332,7 @@ def test_quickstart_uses_tensorflow_model_server(script, tmp_path, monkeypatch):
     [
         (("nonsense",), "No such command 'nonsense'."),
         (("train",), "Missing argument 'PRESET'."),
-        (("train", "rc-shape"), "Received: preset='rc-shape'. Did you mean 'rc-shapes'?"),
+        (("train", "rc-shape"), "Received: preset='rc-shape'. Did you mean 'rc-shapes', "),
         (
             ("train", "rc-tiny", "--set", "probability"),
             "`--set probability` must be a number. Received",
