@@ -135,7 +135,7 @@ def _card(run, kept, path, scores, of_run):
         "what_for": what_for,
         "not_for": not_for,
         "data_licence": _LICENCES.get(preset.task.dataset, _GENERATED),
-        "command": _command(preset, notes),
+        "command": _command(preset),
         "seed": notes.get("chosen_seed", preset.seed),
         "date": notes["date"],
         "machine": notes["machine"],
@@ -148,13 +148,13 @@ def _card(run, kept, path, scores, of_run):
     }
 
 
-def _command(preset, notes):
+def _command(preset):
     """Returns the command that makes the run: the preset's, with the settings that it changes."""
     as_listed = training.presets.get(preset.name).settings()
     changes = [
         f" --set {name}={shlex.quote(str(setting.value))}"
         for name, setting in preset.settings().items()
-        if setting.value != as_listed[name].value
+        if not isinstance(setting.value, training.Part) and setting.value != as_listed[name].value
     ]
     return f"tfbind train {preset.name}{''.join(changes)}"
 

@@ -75,7 +75,7 @@ def located(run: Path) -> pathlib.Path:
     boxed = _catalogue.boxed()
     if name in boxed:
         return boxed[name]
-    if path.exists() or len(path.parts) != 1:  # a path; `Run` says what is the matter there
+    if path.exists() or path.suffix or len(path.parts) != 1:  # `Run` says what is the matter there
         return path
     known = _catalogue.presets()
     if name in known:
