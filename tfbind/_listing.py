@@ -1,10 +1,13 @@
 """`tfbind list`: the presets by what they are for, with our scores beside the papers'."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import click
 
 from tfbind import _catalogue, _console
+
+_Entry = dict[str, Any]  # what is known of a preset
 
 # Heading and score, of the tasks that the presets are for.
 _WANTED = (
@@ -36,7 +39,7 @@ def list_presets(name: str | None, as_json: bool) -> None:
     _console.show(about, as_json, _console.table(("", ""), _lines(about)).strip())
 
 
-def _entry(found: dict[str, Any]) -> dict[str, Any]:
+def _entry(found: _Entry) -> _Entry:
     """Returns what is known of a preset; of one in the box, the score of its weights."""
     boxed = found["preset"] in _catalogue.boxed()
     scores = _catalogue.card(found["preset"])["scores"] if boxed else {}
@@ -44,7 +47,7 @@ def _entry(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "our_score": ours, "in_the_box": boxed}
 
 
-def _text(entries) -> str:
+def _text(entries: Collection[_Entry]) -> str:
     tiny = [entry for entry in entries if entry["preset"].endswith("-tiny")]
     parts = [
         _part(f"{wanted} ({score})", [x for x in entries if x["task"] in tasks and x not in tiny])
@@ -53,7 +56,7 @@ def _text(entries) -> str:
     return "\n\n".join([*parts, _part(_TESTS, tiny), _console.wrapped(_LEGEND)])
 
 
-def _part(heading, entries) -> str:
+def _part(heading: str, entries: Iterable[_Entry]) -> str:
     rows = [
         (
             entry["preset"],
@@ -66,11 +69,11 @@ def _part(heading, entries) -> str:
     return f"{heading}\n{_console.table(('preset', 'data', 'here', 'paper', ''), rows)}"
 
 
-def _said(metric, score) -> str:
+def _said(metric: str, score: float | None) -> str:
     return _console.said(metric, score) if metric == "error" else _console.number(score, ".3f")
 
 
-def _lines(about) -> list[tuple[str, str]]:
+def _lines(about: _Entry) -> list[tuple[str, str]]:
     """Returns names and values of all that is known, without what is not."""
     lines = []
     for name, value in about.items():

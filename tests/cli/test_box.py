@@ -35,7 +35,7 @@ def test_group_a_picture_of_any_size(folder):
 
 
 def test_cluster_digits(tmp_path):
-    images, labels = data.load("digits", "test[:50]")
+    images, labels = data.load("digits", "test[:50]", keys=("image", "label"))
     np.save("digits.npy", images)
     rows = succeed_json("cluster", CLUSTERS, "digits.npy")
     found = np.array([row["label"] for row in rows])

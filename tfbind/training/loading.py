@@ -50,10 +50,10 @@ def load(
     (1, 3, 28, 28, 1)
     """
     path = located(run)
+    if not is_file(path):
+        return Run(path).load(data_dir, num_groups=num_groups, num_iterations=num_iterations)
     changes = {"num_groups": num_groups, "num_iterations": num_iterations}
-    if is_file(path):
-        return _of_file(path, {name: x for name, x in changes.items() if x is not None})
-    return Run(path).load(data_dir, **changes)
+    return _of_file(path, {name: x for name, x in changes.items() if x is not None})
 
 
 def located(run: Path) -> pathlib.Path:
