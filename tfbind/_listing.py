@@ -36,7 +36,7 @@ def list_presets(name: str | None, as_json: bool) -> None:
     _catalogue.check_preset(name, entries)
     card = _catalogue.card(name) if entries[name]["in_the_box"] else {}
     about = {**entries[name], **card}
-    _console.show(about, as_json, _console.table(("", ""), _lines(about)).strip())
+    _console.show(about, as_json, "\n".join(_lines(about)))
 
 
 def _entry(found: _Entry) -> _Entry:
@@ -73,12 +73,17 @@ def _said(metric: str, score: float | None) -> str:
     return _console.said(metric, score) if metric == "error" else _console.number(score, ".3f")
 
 
-def _lines(about: _Entry) -> list[tuple[str, str]]:
-    """Returns names and values of all that is known, without what is not."""
-    lines = []
-    for name, value in about.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {_console.said(key, each)}" for key, each in value.items())
-        if value is not None:
-            lines.append((name.replace("_", " "), str(value)))
-    return lines
+def _lines(about: _Entry) -> list[str]:
+    """Returns all that is known of a preset, without what is not."""
+    width = max(map(len, about)) + 2
+    return [
+        _console.wrapped(f"{name.replace('_', ' '):{width}}{_spelled(value)}", " " * width)
+        for name, value in about.items()
+        if value is not None
+    ]
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_console.said(name, x)}" for name, x in value.items())
+    return ("no", "yes")[value] if isinstance(value, bool) else _console.number(value)

@@ -7,6 +7,7 @@ box, where nothing is written, into the working directory.
 import pathlib
 from typing import NamedTuple
 
+import click
 import keras
 
 from tfbind import _catalogue, export, reading, training
@@ -68,6 +69,7 @@ def exported(path: pathlib.Path) -> pathlib.Path:
     if max(written, default=0) < source.stat().st_mtime:
         loaded = load(path)
         export.export_saved_model(loaded.model, folder, preparation=loaded.preparation)
+        click.echo(f"Wrote {folder}", err=True)
     return folder
 
 
