@@ -45,6 +45,10 @@ _USES = {
         "Reading digits where an error costs something, and pictures of another kind: train on "
         "your own with `tfbind train auto --data FOLDER`.",
     ),
+    "FewLabels": (
+        "Finds the class of pictures such as those of the data, learned from few labels.",
+        "Reading digits where an error costs something: all labels do better.",
+    ),
     "UnseenClasses": (
         "Shows how classes without a labelled picture are found.",
         "Reading digits where an error costs something: all classes with labels do much better.",

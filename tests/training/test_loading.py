@@ -72,16 +72,16 @@ def test_names_that_lead_nowhere(name, message, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", BOXED)
 def test_weights_in_the_box_score_what_their_card_says(name, request):
-    """Within rounding: another machine adds in another order."""
+    """Within rounding, which may tip an image: another machine adds in another order."""
     card = _catalogue.card(name)
     on_mnist = "mnist" in _catalogue.presets()[name]["data"]
     data_dir = request.getfixturevalue("mnist_data_dir") if on_mnist else None
     scores = training.evaluate(BOXED[name], data_dir)
     assert scores.keys() == card["scores"].keys()
     for key, score in card["scores"].items():
-        assert scores[key] == pytest.approx(score, rel=2e-3, abs=2e-3), key
+        assert scores[key] == pytest.approx(score, rel=2e-3, abs=3e-3), key
     assert scores[card["metric"]] == pytest.approx(
-        card["scores_of_the_run"][card["metric"]], rel=2e-3, abs=2e-3
+        card["scores_of_the_run"][card["metric"]], rel=2e-3, abs=3e-3
     )
 
 
