@@ -47,7 +47,7 @@ def load(
     >>> image = np.zeros((1, 28, 28, 1), "float32")
     >>> image[:, 3:10, 3:10] = image[:, 15:22, 12:19] = 1.0
     >>> model.predict(image, verbose=0)["assignments"].shape
-    (1, 3, 28, 28, 1)
+    (1, 3, 28, 28)
     """
     path = located(run)
     if not is_file(path):
