@@ -87,7 +87,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=list(PACKAGES),
     package_dir=PACKAGES,
-    package_data={"tfbind": ["py.typed"]},
+    package_data={"tfbind": ["py.typed", "catalogue.json", "weights/*/*"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["tfbind = tfbind.cli:main"]},

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("tfbind", "export", "serving")
+BOXED = {"card.json", "metrics.json", "model.keras", "preset.json"}  # of a preset in the box
 NO_TENSORFLOW = "import sys; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
 
 
@@ -40,6 +41,12 @@ def package_map():
 def sources():
     """Returns every Python file of the library, relative to the root."""
     return {path.relative_to(ROOT) for name in FOLDERS for path in (ROOT / name).rglob("*.py")}
+
+
+def in_the_box():
+    """Returns every file of weights and cards, relative to the root, as the wheel names it."""
+    paths = (ROOT / "tfbind" / "weights").rglob("*")
+    return [path.relative_to(ROOT).as_posix() for path in paths if path.is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +87,21 @@ def test_every_mapped_folder_has_its_name():
 def test_the_wheel_holds_every_source_file_once_and_nothing_else(wheel):
     packages = {pathlib.Path(folder): name for name, folder in package_map().items()}
     expected = {f"{packages[path.parent].replace('.', '/')}/{path.name}" for path in sources()}
+    expected |= {"tfbind/py.typed", "tfbind/catalogue.json"} | set(in_the_box())
     files = zipfile.ZipFile(wheel).namelist()
     assert len(files) == len(set(files))
-    assert {name for name in files if ".dist-info/" not in name} == expected | {"tfbind/py.typed"}
+    assert {name for name in files if ".dist-info/" not in name} == expected
+
+
+def test_the_wheel_carries_small_weights_with_their_cards(wheel):
+    sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist()}
+    presets = {name.split("/")[2] for name in in_the_box()}
+    assert {"rc-shapes", "kingdra-digits"} <= presets
+    for preset in presets:
+        kept = {name: size for name, size in sizes.items() if f"/weights/{preset}/" in name}
+        assert {name.rpartition("/")[2] for name in kept} == BOXED
+        assert sum(kept.values()) < 2 * 2**20
+    assert sum(sizes[name] for name in in_the_box()) < 12 * 2**20
 
 
 def test_the_wheel_carries_licence_and_command(wheel):

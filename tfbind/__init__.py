@@ -46,7 +46,7 @@ _MODULES = (
     "training",
 )
 
-__all__ = [*_MODELS, *_MODULES]
+__all__ = [*_MODELS, *_MODULES, "load"]
 
 _registration.register(
     {
@@ -62,6 +62,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"tfbind.{name}")
     if name in _MODELS:
         return getattr(importlib.import_module("tfbind.models"), name)
+    if name == "load":
+        return importlib.import_module("tfbind.training").load
     raise AttributeError(f"module 'tfbind' has no attribute {name!r}")
 
 

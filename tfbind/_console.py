@@ -187,9 +187,15 @@ def minded(sentences: Iterable[str]) -> str:
     return "".join(f"{wrapped(f'Mind: {sentence}')}\n" for sentence in sentences)
 
 
-def wrapped(text: str) -> str:
-    """Returns a text in lines that a screen holds; paths stay whole."""
-    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def wrapped(text: str, indent: str = "") -> str:
+    """Returns a text in lines that a screen holds, all but the first indented; paths stay whole."""
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def score(metric: str, value: float | None) -> str:

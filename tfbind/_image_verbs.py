@@ -35,7 +35,7 @@ def group(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Find the groups in FILES, by the model of a RUN or a Keras file.
+    """Find the groups in FILES, by the model of a RUN, a Keras file or a preset in the box.
 
     FILES are pictures of any size, folders of them, patterns such as "*.png", or .npy arrays
     [H, W] or [n, H, W] as the model takes them. For each image NAME it writes NAME-masks.npy
@@ -89,8 +89,9 @@ def cluster(
     told: dict[str, Any],
     as_json: bool,
 ) -> None:
-    """Find the class of each example in FILES, by the model of a RUN or a Keras file.
+    """Find the class of each example in FILES.
 
+    RUN is a run folder, a Keras file, or a preset in the box, as `tfbind list` shows them.
     FILES are pictures or .npy arrays, as for `tfbind group`, or tables, of whose rows each is an
     example. Labels are the numbers of the classes, from 0; the probability is the one that the
     model gives to its label.
@@ -150,38 +151,38 @@ def select(
     with each number, into folders select/clusters-K in RUN, and plots how well these agree.
     """
     _console.load_tensorflow()
-    from tfbind import training
+    from tfbind import _models, training
 
-    folder = training.Run(run)
+    folder, output = training.Run(training.located(run)), _models.output_folder(run)
     counts_clusters = "num_clusters" in folder.preset.settings()
     wanted = ("probabilities", "clusters") if counts_clusters else ("assignments", _GROUPS)
     loaded = _loaded(run, told, wanted)
     with _console.progress():
         images = _read_all(loaded, files) if files else folder.source(data_dir).test().image
         if counts_clusters:
-            found = _select_clusters(folder, images, most, data_dir, trainings, processes)
+            found = _select_clusters(folder, output, images, most, data_dir, trainings, processes)
         else:
-            found = _select_groups(folder, loaded.model, images, most)
+            found = _select_groups(loaded.model, output, images, most)
     _show_selection(found, out, as_json)
 
 
-def _select_groups(folder, model, images, most):
+def _select_groups(model, output, images, most):
     from tfbind import plots, training
 
     candidates = range(2, (8 if most is None else most) + 1)
     selection = training.select_num_groups(model, images, candidates, verbose=1)
-    figure, plot = plots.num_groups_figure(selection), folder.path / "num_groups.png"
+    figure, plot = plots.num_groups_figure(selection), output / "num_groups.png"
     return selection, selection.log_likelihoods, "log-likelihood, nats per image", figure, plot
 
 
-def _select_clusters(folder, images, most, data_dir, trainings, processes):
+def _select_clusters(folder, output, images, most, data_dir, trainings, processes):
     from tfbind import plots, training
     from tfbind.training.processes import num_cores
 
     source = folder.source(data_dir)  # raises if only the run's caller has the images
     selection = training.select_preset_clusters(
         folder.preset,
-        folder.path / "select",
+        output / "select",
         range(2, (12 if most is None else most) + 1),
         data_dir,
         images=images,
@@ -189,7 +190,7 @@ def _select_clusters(folder, images, most, data_dir, trainings, processes):
         trainings=trainings,
         processes=num_cores() if processes is None else processes,
     )
-    figure, plot = plots.num_clusters_figure(selection), folder.path / "num_clusters.png"
+    figure, plot = plots.num_clusters_figure(selection), output / "num_clusters.png"
     return selection, selection.agreements, "agreement of trainings", figure, plot
 
 

@@ -1,12 +1,17 @@
-"""What a verb works with: the model of a run or of a Keras file, and how files are read for it."""
+"""What a verb works with: a model by the name of a preset, a run or a file, and how files are read.
+
+What is made of a run is written into its folder, of a Keras file beside it, and of a preset in the
+box, where nothing is written, into the working directory.
+"""
 
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import click
 import keras
 
-from tfbind import export, reading, training
-from tfbind.models._base import BaseModel
+from tfbind import _catalogue, export, reading, training
+from tfbind.training.loading import is_file
 
 
 class Loaded(NamedTuple):
@@ -18,11 +23,6 @@ class Loaded(NamedTuple):
     source: pathlib.Path
 
 
-def is_file(path: pathlib.Path) -> bool:
-    """Whether a path is that of a Keras file rather than of a folder."""
-    return path.suffix == ".keras"
-
-
 def load(
     path: pathlib.Path,
     data_dir: str | None = None,
@@ -30,62 +30,47 @@ def load(
     num_groups: int | None = None,
     num_iterations: int | None = None,
 ) -> Loaded:
-    """Loads the model of a run folder or of a Keras file.
+    """Loads the model of a run folder, of a Keras file, or of a preset in the box.
 
     Raises:
         ValueError: If there is none, or it has no endpoints, or cannot be changed so.
     """
+    path = training.located(path)
+    model = training.load(path, data_dir, num_groups=num_groups, num_iterations=num_iterations)
     if is_file(path):
-        changes = {"num_groups": num_groups, "num_iterations": num_iterations}
-        model = _of_file(path, {name: x for name, x in changes.items() if x is not None})
         return Loaded(model, path.stem, _plain(model, binary=False), path)
     run = training.Run(path)
-    model = run.load(data_dir, num_groups=num_groups, num_iterations=num_iterations)
-    preset = run.preset
-    preparation = run.preparation or _plain(model, preset.task.binary_images)
-    return Loaded(model, preset.name, preparation, path / "model.keras")
+    preparation = run.preparation or _plain(model, run.preset.task.binary_images)
+    return Loaded(model, run.preset.name, preparation, path / "model.keras")
 
 
-def export_folder(path: pathlib.Path) -> pathlib.Path:
-    """Returns where what is made of a run or a Keras file is written by default."""
-    return (path.parent if is_file(path) else path) / "export"
+def output_folder(path: pathlib.Path) -> pathlib.Path:
+    """Returns where what is made of a run, a Keras file or a preset is written by default."""
+    path = training.located(path)
+    if _catalogue.is_boxed(path):
+        return pathlib.Path()
+    return path.parent if is_file(path) else path
 
 
 def exported(path: pathlib.Path) -> pathlib.Path:
-    """Returns the SavedModel folder of a run or a Keras file, written anew if it is missing or old.
+    """Returns the SavedModel folder of what `load` takes, written anew if it is missing or old.
 
     Any other path is an artefact already, and is returned as it is.
     """
-    source = path if is_file(path) else path / "model.keras"
+    if path.exists() and not (is_file(path) or (path / "model.keras").exists()):
+        return path
+    located = training.located(path)
+    source = located if is_file(located) else located / "model.keras"
     if not source.exists():
         return path
-    name = path.stem if is_file(path) else training.Run(path).preset.name
-    folder = export_folder(path) / name
+    name = located.stem if is_file(located) else training.Run(located).preset.name
+    folder = output_folder(path) / "export" / name
     written = [x.stat().st_mtime for x in folder.glob("[0-9]*/saved_model.pb")]
     if max(written, default=0) < source.stat().st_mtime:
         loaded = load(path)
         export.export_saved_model(loaded.model, folder, preparation=loaded.preparation)
+        click.echo(f"Wrote {folder}", err=True)
     return folder
-
-
-def _of_file(path: pathlib.Path, changes: dict[str, Any]) -> keras.Model:
-    if not path.is_file():
-        raise ValueError(f"`{path}` must be a Keras file. Received: nothing there.")
-    try:
-        model = keras.saving.load_model(path)
-    except Exception as error:  # zipfile, h5py, json and Keras each have their own
-        raise ValueError(
-            f"`{path}` must be a Keras model. Received: a damaged file, or one with parts that "
-            f"are not installed ({type(error).__name__})."
-        ) from error
-    if not isinstance(model, BaseModel):
-        raise ValueError(
-            f"`{path}` must be of a model of tfbind. Received: a `{type(model).__name__}`, which "
-            "has no `serving_endpoints()`."
-        )
-    if "num_iterations" in changes:
-        changes[model.ITERATIONS] = changes.pop("num_iterations")
-    return training.regroup(model, **changes) if changes else model
 
 
 def _plain(model: keras.Model, binary: bool) -> reading.Preparation:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfbind import _console, _data_options, _image_verbs
+from tfbind import _catalogue, _console, _data_options, _image_verbs, _listing
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -21,39 +21,6 @@ def main(debug: bool) -> None:
 
     A first look, from data to a served answer: tfbind quickstart
     """
-
-
-@main.command("list")
-@_console.as_json
-def list_presets(as_json: bool) -> None:
-    """List the presets, the settings of published results."""
-    _console.load_tensorflow()
-    from tfbind.training import presets
-
-    result = [_listed(presets.get(name)) for name in presets.names()]
-    rows = [
-        (
-            row["preset"],
-            row["data"],
-            _console.score(row["metric"], row["paper_score"]),
-            row["summary"],
-        )
-        for row in result
-    ]
-    _console.show(result, as_json, _console.table(("preset", "data", "paper", "summary"), rows))
-
-
-def _listed(preset):
-    return {
-        "preset": preset.name,
-        "model": preset.model.name,
-        "task": type(preset.task).__name__,
-        "data": preset.task.dataset,
-        "metric": preset.task.METRIC,
-        "paper_score": preset.paper.score,
-        "summary": preset.summary,
-        "source": preset.paper.source,
-    }
 
 
 @main.command()
@@ -92,6 +59,7 @@ def train(
     the run is the one that looks best without labels. With --seeds there is a folder seed-SEED for
     each in the run folder, and a table of their scores.
     """
+    _catalogue.check_preset(preset, ("auto", *_catalogue.presets()))
     _console.load_tensorflow()
     from tfbind import _training, training
     from tfbind.training.processes import num_cores
@@ -211,11 +179,11 @@ def evaluate(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Score a run on its test data, beside the paper."""
+    """Score a RUN or a preset in the box on its test data, beside the paper."""
     _console.load_tensorflow()
     from tfbind import training
 
-    folder = training.Run(run)
+    folder = training.Run(training.located(run))
     with _console.progress():
         scores = training.evaluate(
             folder,
@@ -238,7 +206,7 @@ def evaluate(
 
 @main.command()
 @_console.run
-@click.option("--out", type=_console.PATH, help="Folder to write to.  [default: RUN/export]")
+@click.option("--out", type=_console.PATH, help="Folder to write to.  [default: export in RUN]")
 @click.option(
     "--format",
     "form",
@@ -262,16 +230,17 @@ def export(
     quantize: str,
     as_json: bool,
 ) -> None:
-    """Write the model of a RUN or a Keras file for servers and devices.
+    """Write the model of a RUN, a Keras file or a preset in the box for servers and devices.
 
-    Servers take the SavedModel, a new version each time; devices take the TFLite file.
+    Servers take the SavedModel, a new version each time; devices take the TFLite file. The folder
+    is by default `export` in a RUN, beside a Keras file, or for a preset where you are.
     """
     _console.load_tensorflow()
     from tfbind import _models
     from tfbind import export as exporting
 
     model, name, preparation, _ = _models.load(run)
-    out = out or _models.export_folder(run)
+    out = out or _models.output_folder(run) / "export"
     result, lines = {}, []
     if form != "tflite":
         with _console.working("Writing the SavedModel"):
@@ -301,7 +270,7 @@ def export(
 def check(artifact: pathlib.Path, as_json: bool) -> None:
     """Run a SavedModel or TFLite file and check its answers.
 
-    Of a run or a Keras file it checks the SavedModel, written if need be.
+    Of what `tfbind export` takes it checks the SavedModel, written if need be.
     """
     _console.load_tensorflow()
     from tfbind import _models
@@ -327,7 +296,7 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
 @click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
 @click.option("--name", help="Name of the model.  [default: the folder's]")
 def serve(artifact: pathlib.Path, port: int, rest_port: int, name: str | None) -> None:
-    """Serve a folder of SavedModel versions, a run or a Keras file until Ctrl-C.
+    """Serve a folder of SavedModel versions, or what `tfbind export` takes, until Ctrl-C.
 
     It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
     a reference server for tests and local use.
@@ -357,6 +326,7 @@ def search(
 
     The ranges are the paper's. A search that was interrupted goes on where it was.
     """
+    _catalogue.check_preset(preset, _catalogue.presets())
     _console.load_tensorflow()
     from tfbind.training import presets
     from tfbind.training import search as searching
@@ -377,17 +347,20 @@ def search(
 
 
 @main.command()
-@click.option(
-    "--out", type=_console.PATH, default="runs/quickstart", show_default=True, help="Run folder."
-)
+@click.option("--pretrained", is_flag=True, help="With the weights in the box: no training.")
+@click.option("--out", type=_console.PATH, help="Folder to write to.  [default: runs/quickstart]")
 @_console.data_dir
-def quickstart(out: pathlib.Path, data_dir: str | None) -> None:
-    """Go from data to a served answer in minutes."""
+def quickstart(pretrained: bool, out: pathlib.Path | None, data_dir: str | None) -> None:
+    """Go from data to a served answer in minutes, or in seconds with --pretrained.
+
+    With --pretrained the default folder is runs/pretrained.
+    """
     _console.load_tensorflow()
     from tfbind import quickstart as steps
 
-    steps.run(out, data_dir)
+    out = out or pathlib.Path("runs") / ("pretrained" if pretrained else "quickstart")
+    steps.run(out, data_dir, pretrained=pretrained)
 
 
-for _verb in (_image_verbs.group, _image_verbs.cluster, _image_verbs.select):
+for _verb in (_listing.list_presets, _image_verbs.group, _image_verbs.cluster, _image_verbs.select):
     main.add_command(_verb)

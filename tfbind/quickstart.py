@@ -11,7 +11,7 @@ import time
 import click
 import numpy as np
 
-from tfbind import _console, export, plots, serving, training
+from tfbind import _catalogue, _console, export, plots, serving, training
 
 _PRESET = "rc-shapes"
 _LOWEST_AMI = 0.9
@@ -23,13 +23,17 @@ _COMPARED = ("assignments", "reconstructions", "confidence")
 _SECONDS_TO_START = 60
 
 
-def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
+def run(
+    directory: str | os.PathLike, data_dir: str | None = None, *, pretrained: bool = False
+) -> None:
     """Runs all steps, and says in plain words what each does.
 
     Args:
         directory: Path of the run folder. A training that was finished there, or interrupted, is
             taken up; the pictures and what was exported are made anew.
         data_dir: Where TFDS keeps its data, or None for TFDS' default.
+        pretrained: Whether to take the weights in the box instead of training. The folder then
+            gets the pictures and what was exported, and is no run folder.
 
     Raises:
         RuntimeError: If the score is below 0.90, or the served answers differ from Keras'.
@@ -37,16 +41,15 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
     directory = pathlib.Path(directory)
     preset = training.presets.get(_PRESET)
 
-    _say(1, "Data: images of three shapes each, and of one shape each to learn from")
+    _say(1, "Data: images of three shapes each; what is learned from has one shape an image")
     examples = _load(preset, data_dir)
 
-    _say(2, "Training: an autoencoder learns to clean up single shapes (about half a minute)")
-    with _console.progress():
-        model = training.train(preset, directory, data_dir)
-    click.echo(f"  {model.count_params():,} weights in {directory / 'model.keras'}")
+    source = _take(directory) if pretrained else _train(preset, directory, data_dir)
+    model = source.load()
+    click.echo(f"  {model.count_params():,} weights in {source.path / 'model.keras'}")
 
     _say(3, "Grouping: copies of it compete for the pixels of images it has never seen")
-    _score(preset, directory, data_dir)
+    _score(preset, source, data_dir)
 
     _say(4, "Picture: how the groups form")
     picture = directory / "groups.png"
@@ -66,13 +69,27 @@ def run(directory: str | os.PathLike, data_dir: str | None = None) -> None:
         f"\nDone. Look at {picture}, then try\n"
         f"  tfbind list\n"
         f"  tfbind train rc-bars\n"
-        f"  tfbind group {directory} YOUR.png     (any size)\n"
+        f"  tfbind group {_PRESET if pretrained else directory} YOUR.png     (any size)\n"
         f"  tfbind serve {served}"
     )
 
 
 def _say(step, text):
     click.echo(click.style(f"\n{step}/6 {text}", bold=True))
+
+
+def _train(preset, directory, data_dir):
+    _say(2, "Training: an autoencoder learns to clean up single shapes (about half a minute)")
+    with _console.progress():
+        training.train(preset, directory, data_dir)
+    return training.Run(directory)
+
+
+def _take(directory):
+    """Returns the run folder in the box, and makes the one for the pictures."""
+    _say(2, "No training: an autoencoder that cleans up single shapes is in the box")
+    directory.mkdir(parents=True, exist_ok=True)
+    return training.Run(_catalogue.boxed()[_PRESET])
 
 
 def _load(preset, data_dir):
@@ -83,10 +100,10 @@ def _load(preset, data_dir):
     return examples
 
 
-def _score(preset, directory, data_dir):
+def _score(preset, source, data_dir):
     """Scores a run beside the paper; raises if it has learned too little."""
     with _console.progress():
-        scores = training.evaluate(directory, data_dir, _NUM_STARTS, verbose=1)
+        scores = training.evaluate(source, data_dir, _NUM_STARTS, verbose=1)
     click.echo(
         f"  AMI {scores['ami']:.3f} on {scores['num_images']} images; the paper has "
         f"{preset.paper.score:.3f} (1 is perfect, 0 is chance)"

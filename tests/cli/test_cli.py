@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfbind import _inputs, _models, data, plots, quickstart, reading, training
+from tfbind import _catalogue, _inputs, _models, data, plots, quickstart, reading, training
 
 from .calls import fail, succeed, succeed_json, tfbind
 
@@ -54,14 +54,6 @@ def test_the_package_is_the_command():
     command = [sys.executable, "-m", "tfbind", "--version"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout.startswith("tfbind, version ")
-
-
-def test_list_shows_every_preset():
-    rows = succeed_json("list")
-    assert [row["preset"] for row in rows] == list(training.presets.names())
-    assert {row["preset"]: row["paper_score"] for row in rows}["rc-shapes"] == 0.928792
-    text = succeed("list")
-    assert "rc-shapes" in text and "ami 0.929" in text and "error 2.86 %" in text
 
 
 def test_train_makes_a_run_with_pictures(trained):
@@ -332,7 +324,7 @@ def test_quickstart_uses_tensorflow_model_server(script, tmp_path, monkeypatch):
     [
         (("nonsense",), "No such command 'nonsense'."),
         (("train",), "Missing argument 'PRESET'."),
-        (("train", "rc-shape"), "Received: preset='rc-shape'. Did you mean 'rc-shapes'?"),
+        (("train", "rc-shape"), "Received: preset='rc-shape'. Did you mean 'rc-shapes', "),
         (
             ("train", "rc-tiny", "--set", "probability"),
             "`--set probability` must be a number. Received",
@@ -345,13 +337,14 @@ def test_quickstart_uses_tensorflow_model_server(script, tmp_path, monkeypatch):
         ),
         (("train", "rc-tiny", "--set", "batch_size=0"), "`batch_size` must be an integer >= 1."),
         (("train", "rc-tiny", "--set", "dataset=x"), "`dataset` must be one of "),
-        (("evaluate", "nowhere"), "Received: 'nowhere', which does not exist."),
-        (("export", "nowhere"), "Received: 'nowhere', which does not exist."),
-        (("check", "nowhere"), "Received: path='nowhere'"),
-        (("serve", "nowhere"), "Received: directory='nowhere'"),
+        (("evaluate", "nowhere"), "Received: 'nowhere', which is none of them."),
+        (("export", "nowhere"), "Received: 'nowhere', which is none of them."),
+        (("check", "nowhere.tflite"), "Received: path='nowhere.tflite'"),
+        (("serve", "runs/nowhere"), "Received: directory='runs/nowhere'"),
+        (("serve", "nowhere"), "Received: 'nowhere', which is none of them."),
         (("serve", "."), "must hold version folders"),
         (("search", "nonsense"), "`preset` must be the name of a preset."),
-        (("group", "nowhere", "nothing.png"), "Received: 'nowhere', which does not exist."),
+        (("group", "nowhere", "nothing.png"), "Received: 'nowhere', which is none of them."),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, monkeypatch):
@@ -439,7 +432,7 @@ def test_an_error_nobody_thought_of(monkeypatch):
     def broken():
         raise KeyError("lost")
 
-    monkeypatch.setattr(training.presets, "names", broken)
+    monkeypatch.setattr(_catalogue, "presets", broken)
     message = "KeyError: 'lost'; `tfbind --debug ...` shows where it comes from."
     assert fail("list") == f"Error: {message}"
     assert isinstance(tfbind("--debug", "list").exception, KeyError)

@@ -270,7 +270,7 @@ def test_untapped_has_the_settings_of_the_paper(name, reverse, score):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("rc-shape", "Did you mean 'rc-shapes'?"), ("zzz", "`tfbind list` shows all.")],
+    [("rc-shape", "Did you mean 'rc-shapes', 'rc-"), ("zzz", "`tfbind list` shows all.")],
 )
 def test_unknown_preset(name, hint):
     sentence = f"`preset` must be the name of a preset. Received: preset={name!r}. {hint}"

@@ -11,6 +11,8 @@ from tfbind.training.counting import with_num_clusters as with_num_clusters
 from tfbind.training.diagnosis import Finding as Finding
 from tfbind.training.diagnosis import diagnose as diagnose
 from tfbind.training.folder import Run as Run
+from tfbind.training.loading import load as load
+from tfbind.training.loading import located as located
 from tfbind.training.num_clusters import NumClustersSelection as NumClustersSelection
 from tfbind.training.num_clusters import select_num_clusters as select_num_clusters
 from tfbind.training.own import own_data as own_data
@@ -48,6 +50,8 @@ __all__ = [
     "diagnose",
     "evaluate",
     "figures",
+    "load",
+    "located",
     "own_data",
     "presets",
     "regroup",

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfbind._catalogue import is_boxed
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
@@ -154,7 +155,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores a finished run on its preset's test data and notes the scores in `metrics.json`.
 
-    With other data, groups or iterations it notes nothing.
+    With other data, groups or iterations, and of a preset in the box, it notes nothing.
 
     Args:
         run: A `Run`, or the path of one.
@@ -182,7 +183,8 @@ def evaluate(
     scores = preset.task.score(
         model, data.test(split), seed=preset.seed, num_starts=num_starts, verbose=verbose
     )
-    if all(value is None for value in (split, images, *changes.values())):
+    unchanged = all(value is None for value in (split, images, *changes.values()))
+    if unchanged and not is_boxed(run.path):
         run.note_scores(scores)
     return scores
 

@@ -3,10 +3,10 @@
 `get(name)` finds one. Each file here is a system's and holds a tuple `PRESETS`.
 """
 
-import difflib
 import importlib
 import pkgutil
 
+from tfbind._catalogue import check_preset
 from tfbind.training.preset import Preset
 
 _PRESETS = tuple(
@@ -29,9 +29,5 @@ def get(name: str) -> Preset:
     >>> tfbind.training.presets.get("rc-shapes").task.dataset
     'shapes'
     """
-    for preset in _PRESETS:
-        if preset.name == name:
-            return preset
-    close = difflib.get_close_matches(str(name), names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else " `tfbind list` shows all."
-    raise ValueError(f"`preset` must be the name of a preset. Received: preset={name!r}.{hint}")
+    check_preset(name, names())
+    return next(preset for preset in _PRESETS if preset.name == name)
