@@ -298,3 +298,12 @@ def test_nothing_is_written_before_model_and_data_are_there(tmp_path, data_dir):
     with raises("`num_groups` must be an integer >= 2."):
         training.train(PRESET.changed(num_groups=1), tmp_path / "run", data_dir, verbose=0)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_task_is_judged_by_its_test_images(tmp_path, data_dir, monkeypatch):
+    """The training images of some tasks show one thing each, where no groups can be told."""
+    judged = []
+    monkeypatch.setattr(run, "diagnose", lambda model, images, unseen: judged.append(images) or [])
+    training.train(LIMITED.changed(max_epochs=1), tmp_path / "run", data_dir, verbose=0)
+    expected = LIMITED.task.load(LIMITED.task.test_split, data_dir).image
+    np.testing.assert_array_equal(judged, [expected])

@@ -275,8 +275,12 @@ def _fit(
 
 
 def _diagnosis(model: keras.Model, examples: Examples, source: Source) -> dict[str, Any]:
-    """Returns what `metrics.json` says of what seems to have gone wrong."""
-    some = examples.take(slice(_DIAGNOSED)).floats().image
+    """Returns what `metrics.json` says of what seems to have gone wrong.
+
+    A task with a data set is judged by its test images: some train on simpler ones, of one thing.
+    """
+    judged = source.test() if source.own is None else examples
+    some = judged.take(slice(_DIAGNOSED)).floats().image
     unseen = None if source.own is None else source.test().image
     return {"diagnosis": [finding._asdict() for finding in diagnose(model, some, unseen)]}
 
