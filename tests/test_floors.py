@@ -13,12 +13,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
-    ("_backend", "_files", "_registration", "_rows", "_validation", "seeds"),
+    ("_backend", "_files", "_numbers", "_registration", "_rows", "_validation", "seeds"),
     ("data", "metrics", "reading"),
     ("plots",),
     ("distributions", "labeling", "layers", "losses"),
     ("models",),
     ("training",),
+    ("reporting",),
     ("export",),
     ("serving",),
     (

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfbind import _console, _data_options, _image_verbs
+from tfbind import _console, _data_options, _image_verbs, _numbers
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -142,7 +142,7 @@ def _train_several(plan, directory, seeds, data_dir, processes, as_json):
     rows = [
         (
             name,
-            *(_console.said(name, x) for x in (*pair, *(each[name] for each in scores.values()))),
+            *(_numbers.said(name, x) for x in (*pair, *(each[name] for each in scores.values()))),
         )
         for name, pair in summary.items()
     ]
@@ -229,7 +229,7 @@ def evaluate(
     preset = folder.preset
     paper = {preset.task.METRIC: preset.paper.score}
     rows = [
-        (name, _console.said(name, value), _console.said(name, paper.get(name)))
+        (name, _numbers.said(name, value), _numbers.said(name, paper.get(name)))
         for name, value in scores.items()
     ]
     result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
@@ -313,7 +313,7 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
         (
             name,
             ", ".join(map(str, entry["batch_sizes"])),
-            _console.number(entry["row_difference"], ".1e"),
+            _numbers.number(entry["row_difference"], ".1e"),
         )
         for name, entry in report["endpoints"].items()
     ]
@@ -370,7 +370,7 @@ def search(
         for trial, score in found
     ]
     rows = [
-        (_console.number(row["ami"]), *(_console.number(row[name], ".4g") for name in settings))
+        (_numbers.number(row["ami"]), *(_numbers.number(row[name], ".4g") for name in settings))
         for row in result[:10]
     ]
     _console.show(result, as_json, _console.table(("ami", *settings), rows))
