@@ -24,7 +24,7 @@ FLOORS = (
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),
-        "_training",
+        *("_report_verb", "_training"),
         *("cli", "quickstart", "__main__"),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tfbind import _console, _data_options, _image_verbs, _numbers
+from tfbind import _console, _data_options, _image_verbs, _numbers, _report_verb
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -109,15 +109,18 @@ def train(
 
 
 def _train_one(plan, folder, data_dir, processes, as_json):
-    from tfbind import plots, training
+    from tfbind import _training, plots, reporting, training
 
     with _console.progress():
         plan.train(folder, data_dir, processes)
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)
+    with _console.working("Writing the report"):
+        page = reporting.report(folder, data_dir=data_dir, data=plan.own)
     result = {"run": str(folder.path), "preset": plan.preset.name, **folder.metrics}
-    _console.show(result, as_json, _told(folder, figures))
+    text = _training.told(folder, [*figures, page.name])
+    _console.show({**result, "report": str(page)}, as_json, text)
 
 
 def _read_seeds(text):
@@ -158,43 +161,6 @@ def _train_several(plan, directory, seeds, data_dir, processes, as_json):
     _console.show(result, as_json, text)
 
 
-def _told(run, figures):
-    """Returns in words how a training went, and what it left."""
-    notes = run.metrics
-    if "best_epoch" in notes:
-        kept = f"the best was {notes['best_epoch']}, validation loss {notes['val_loss']:.4g}"
-    else:
-        kept = f"the loss of the last was {notes['loss']:.4g}"
-    pictures = f" with {', '.join(figures)}" if figures else ""
-    return _told_of_starts(notes) + (
-        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
-        f"Wrote {run.path}{pictures}.\n"
-        f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
-        f"Next: {_next(run)}"
-    )
-
-
-def _next(run):
-    """Returns the command that comes after a training."""
-    if run.preparation is None or run.given["classes"]:
-        return f"tfbind evaluate {_console.quoted(run.path)}"
-    verb = "group" if run.preset.task.METRIC == "ami" else "cluster"
-    out = "groups" if verb == "group" else "labels.csv"
-    files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
-    return f"tfbind {verb} {files} --out {out}"
-
-
-def _told_of_starts(notes):
-    """Returns how the starts of a run compare, a line each; nothing if there was one."""
-    if "chosen_seed" not in notes:
-        return ""
-    rows = [
-        (start, f"{score:.4f}", "chosen" if start == f"seed {notes['chosen_seed']}" else "")
-        for start, score in notes["unsupervised_scores"].items()
-    ]
-    return _console.table(("start", "score without labels", ""), rows) + "\n"
-
-
 @main.command()
 @_console.run
 @click.option("--starts", default=5, show_default=True, help="Fresh starts to average over.")
@@ -213,7 +179,7 @@ def evaluate(
 ) -> None:
     """Score a run on its test data, beside the paper."""
     _console.load_tensorflow()
-    from tfbind import training
+    from tfbind import _training, training
 
     folder = training.Run(run)
     with _console.progress():
@@ -233,7 +199,8 @@ def evaluate(
         for name, value in scores.items()
     ]
     result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
-    _console.show(result, as_json, _console.table(("score", "here", "paper"), rows))
+    text = f"{_console.table(('score', 'here', 'paper'), rows)}\n{_training.after_scoring(run)}"
+    _console.show(result, as_json, text)
 
 
 @main.command()
@@ -389,5 +356,5 @@ def quickstart(out: pathlib.Path, data_dir: str | None) -> None:
     steps.run(out, data_dir)
 
 
-for _verb in (_image_verbs.group, _image_verbs.cluster, _image_verbs.select):
+for _verb in (_report_verb.report, _image_verbs.group, _image_verbs.cluster, _image_verbs.select):
     main.add_command(_verb)

@@ -11,6 +11,7 @@ from tfbind.reporting import embedded
 from tfbind.reporting.examples import Shown
 
 _EXEMPLARS = 8
+_ROWS = 5  # of a table, instead
 _DOUBTFUL = 4  # members of a cluster that are shown as its least sure ones
 _LEAST_SURE = 12  # examples, of all
 _MAPPED = 700  # examples on the map
@@ -62,6 +63,7 @@ def section(model: Any, outputs: dict[str, np.ndarray], shown: Shown, seed: int)
     table = shown.table
     told = [] if table is None else table.telling(found, len(clusters))
     sure = probabilities.max(axis=1)
+    most = _EXEMPLARS if table is None else _ROWS
 
     def example(place):
         row = None if table is None else table.texts[place, told].tolist()
@@ -72,7 +74,7 @@ def section(model: Any, outputs: dict[str, np.ndarray], shown: Shown, seed: int)
             {
                 **cluster._asdict(),
                 "share": cluster.size / len(found),
-                "exemplars": [example(i) for i in cluster.exemplars],
+                "exemplars": [example(i) for i in cluster.exemplars[:most]],
                 "doubtful": [example(i) for i in cluster.doubtful],
                 "mostly": _mostly(shown, found == cluster.number),
                 "typical": table.typical(found == cluster.number) if table and cluster.size else [],
@@ -159,7 +161,7 @@ def _map(
         "points": points.round(1).tolist(),
         "clusters": found.argmax(axis=1).tolist(),
         "sure": found.max(axis=1).round(3).tolist(),
-        "names": [shown.names[i] for i in some],
+        "names": [f"row {shown.names[i]}" if shown.is_table else shown.names[i] for i in some],
         "rows": _told_rows(shown, some),
         "sprite": _sprite(shown.examples.image[some]),
     }

@@ -43,6 +43,7 @@ class Table(NamedTuple):
     def typical(self, members: np.ndarray) -> list[str]:
         """Returns in words what sets some rows, a mask `[n]`, apart from all."""
         away = self._scaled()[members].mean(axis=0)
+        away[self.is_kind & (away < 0)] = 0  # the kind that it has says it
         places = np.argsort(-np.abs(away), kind="stable")[:_TYPICAL]
         return [self._told(i, members) for i in places if abs(away[i]) >= _LEAST]
 

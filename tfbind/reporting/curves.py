@@ -40,7 +40,8 @@ def panels_of(history: Sequence[dict[str, float | None]]) -> list[Panel]:
     found = (
         _panel(name, [x for x in (name, f"val_{name}") if x in names], history) for name in plain
     )
-    return [panel for panel in found if panel.lines]
+    told = {tuple(line.path for line in panel.lines): panel for panel in reversed(list(found))}
+    return [panel for paths, panel in reversed(told.items()) if paths]  # one of equal ones
 
 
 def _rank(name: str) -> bool:

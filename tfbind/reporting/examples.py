@@ -56,6 +56,11 @@ class Shown(NamedTuple):
         return self.classes[label] if label < len(self.classes) else str(label)
 
     @property
+    def is_table(self) -> bool:
+        """Whether examples are rows of a person's own table, which have numbers for names."""
+        return self.own is not None and isinstance(self.own.preparation, reading.Rows)
+
+    @property
     def table(self) -> columns.Table | None:
         """The examples as rows of a table in the units of the file; None if they have pixels."""
         image = self.examples.image

@@ -30,7 +30,7 @@ def section(model: Any, outputs: dict[str, np.ndarray], shown: Shown) -> dict[st
             "groups": _colored(shown, place, assignments[place]),
             "truth": None if truth is None else _true_groups(shown, place, truth[place]),
             "confidence": float(confidence[place]),
-            "ami": None if scores is None else float(scores[place]),
+            "ami": None if scores is None else round(float(scores[place]), 2) + 0.0,
         }
 
     return {

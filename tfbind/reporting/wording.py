@@ -1,7 +1,7 @@
 """What was done to the data, and what came of the training, in words."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ _FITS = {
 }
 _NAMED = 20  # columns that are named
 _NEAR_CHANCE = 0.2  # AMI
+_GOOD = 0.7  # of an AMI or an accuracy, that no failed result has
 _LITTLE = 0.05  # by which an accuracy is above that of no clusters at all
 
 
@@ -30,7 +31,10 @@ def data_lines(run: Run, own: reading.OwnData | None) -> list[str]:
         return _of_arrays(given) if given else _of_set(run.preset)
     lines = [f"Files of your own: {(given or {})['data']}."]
     if own is not None:
-        lines += [_capital(line) for line in own.look.lines()]
+        first, *others = own.look.lines()
+        if own.look.shape is not None and own.look.kind == "rows":
+            first = f"{own.look.num} rows of {own.look.shape[0]} columns."
+        lines += [first, *map(_capital, others)]
         lines.append(
             f"{len(own.training)} were trained on, {len(own.held_out)} kept from the training."
         )
@@ -57,30 +61,53 @@ def prepared(preparation: reading.Preparation) -> list[str]:
     return []
 
 
-def doubts(run: Run, section: dict[str, Any] | None) -> list[str]:
-    """Returns sentences on what is wrong with a result, those of the training first.
+class Verdict(NamedTuple):
+    """What the page begins with: what is wrong with a result, sentences, and what contradicts it.
+
+    `findings` are those of the training, which saw no labels, in its own words. `failures` are
+    what the truth says, and `agreement` is a sentence where it says that the result is good.
+    """
+
+    findings: list[str]
+    failures: list[str]
+    agreement: str | None
+
+
+def verdict(run: Run, section: Mapping[str, Any] | None) -> Verdict:
+    """Returns what is to be thought of a result.
 
     Args:
         run: A finished run.
         section: What the page shows of groups or clusters; with scores where truth is known.
     """
-    found = [finding["sentence"] for finding in run.metrics["diagnosis"]]
+    findings = [finding["sentence"] for finding in run.metrics["diagnosis"]]
     if section is None:
-        return found
-    ami = section.get("mean_ami")
-    if ami is not None and ami < _NEAR_CHANCE:
-        found.append(
-            f"The groups are not the true ones (AMI {ami:.2f} on the examples below, where 1 is "
-            "perfect and 0 is chance): train longer, or with other settings or another seed."
+        return Verdict(findings, [], None)
+    if section.get("mean_ami") is not None:
+        return Verdict(findings, *_by_groups(section["mean_ami"]))
+    if section.get("confusion") is not None:
+        return Verdict(findings, *_by_classes(section["confusion"]))
+    return Verdict(findings, [], None)
+
+
+def _by_groups(ami: float) -> tuple[list[str], str | None]:
+    scale = "on the examples below, where 1 is perfect and 0 is chance"
+    if not ami >= _NEAR_CHANCE:
+        remedy = "train longer, or with other settings or another seed"
+        return [f"The groups are not the true ones (AMI {ami:.2f} {scale}): {remedy}."], None
+    return [], f"groups like the true ones (AMI {ami:.2f} {scale})" if ami > _GOOD else None
+
+
+def _by_classes(table: Mapping[str, Any]) -> tuple[list[str], str | None]:
+    right, commonest = table["accuracy"], table["commonest"]
+    if right < commonest + _LITTLE:
+        failure = (
+            f"The true classes are not found: {right:.0%} of the examples are in the right one, "
+            f"and {commonest:.0%} would be if all were in one; train longer, or with another seed."
         )
-    table = section.get("confusion")
-    if table is not None and table["accuracy"] < table["commonest"] + _LITTLE:
-        found.append(
-            f"The clusters are not the true classes: {table['accuracy']:.0%} of the examples are "
-            f"in the right one, and {table['commonest']:.0%} would be if all were in one; train "
-            "longer, or with another seed."
-        )
-    return found
+        return [failure], None
+    good = right > max(_GOOD, (1 + commonest) / 2)
+    return [], f"{right:.0%} of the examples in the right class" if good else None
 
 
 def _of_set(preset: Preset) -> list[str]:
