@@ -1,5 +1,6 @@
 """The page of each kind of run: whole, true, safe, and fit for a phone."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -12,7 +13,6 @@ import pytest
 from tfbind import data, export, reading, reporting, serving, training
 from tfbind.reporting import groups
 
-from ..cli.calls import fail, succeed, succeed_json, tfbind
 from .conftest import COLUMN, finished
 from .pages import assert_self_contained, read
 
@@ -127,21 +127,29 @@ def test_data_that_is_gone_is_said(rows_run, table):
     assert "loss 3 → 1" in words(page, "training")
 
 
-def test_the_command_says_what_it_wrote(rows_run, tmp_path):
+def test_the_command_says_what_it_wrote(rows_run, tmp_path, tfbind):
     out = tmp_path / "new" / "page.html"
-    told = succeed("report", rows_run.path, "--out", out)
+    told = tfbind("report", rows_run.path, "--out", out).stdout
     assert re.fullmatch(rf"Wrote {out}, 0\.\d MB, in \d+ s\.\n", told)
-    assert succeed_json("report", rows_run.path)["report"] == str(rows_run.path / "report.html")
+    result = json.loads(tfbind("report", rows_run.path, "--json").stdout)
+    assert result["report"] == str(rows_run.path / "report.html")
 
 
-def test_errors_are_one_sentence(tmp_path, rows_run):
-    assert "must be a run folder made by `tfbind train`" in fail("report", tmp_path / "none")
+def test_errors_are_one_sentence(tmp_path, rows_run, tfbind):
     (rows_run.path / "metrics.json").unlink()
-    assert "must be a finished run folder" in fail("report", rows_run.path)
+    for run, message in (
+        (tmp_path / "none", "must be a run folder made by `tfbind train`"),
+        (rows_run.path, "must be a finished run folder"),
+    ):
+        result = tfbind("report", run)
+        (line,) = result.stderr.splitlines()
+        assert (result.exit_code, result.stdout) == (1, "") and message in line
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_it_says_of_use_is_true(kind, request, data_dir, capsys, monkeypatch, tmp_path):
+def test_what_it_says_of_use_is_true(
+    kind, request, data_dir, capsys, monkeypatch, tmp_path, tfbind
+):
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
     run = request.getfixturevalue(kind)
     page = read(reporting.report(run))
