@@ -89,7 +89,7 @@ def report(
         missing=missing,
         shown=shown,
         section=section,
-        verdict=wording.verdict(run, section),
+        verdict=wording.verdict([x["sentence"] for x in run.metrics["diagnosis"]], section),
         panels=curves.panels_of(run.history),
         scores=_scores(run),
         figures=_figures(run, model, shown),
