@@ -199,7 +199,13 @@ def widths(path, width, folder):
         '"></iframe>',
         "utf-8",
     )
-    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}")
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={folder / 'user'}",
+    )
     command = [chromium, *options, "--dump-dom", frame.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return re.search(r"<title>(.*?)</title>", found.stdout)[1]

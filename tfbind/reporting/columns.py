@@ -91,7 +91,7 @@ def _of_rows(rows: np.ndarray, preparation: reading.Rows) -> Table:
         owners += [place] * len(column.kinds)
     elements = np.concatenate([values, rows[:, len(numbers) :]], axis=1)
     is_kind = np.arange(len(labels)) >= len(numbers)
-    names = [x.name for x in (*numbers, *kinds)]
+    names = [x.name for x in numbers] + [x.name for x in kinds]
     return Table(names, np.array(texts, object).T, labels, elements, is_kind, np.array(owners))
 
 

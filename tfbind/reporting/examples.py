@@ -81,7 +81,7 @@ def shown_of(run: Run, source: Source) -> Shown:
     rows = np.arange(count)
     if count > _MOST:
         rows = np.sort(np.random.default_rng(run.preset.seed).permutation(count)[:_MOST])
-    names = [f"example {i}" for i in rows] if own is None else [own.names[i] for i in rows]
+    names = [f"example {i}" for i in rows] if own is None else [own.names[int(i)] for i in rows]
     classes = () if own is None else own.look.classes
     return Shown(found.take(rows), rows, names, classes, _origin(run, source, count), own)
 
