@@ -22,6 +22,7 @@ PACKAGES = {
     "tfbind.models": "tfbind/models",
     "tfbind.plots": "tfbind/plots",
     "tfbind.reading": "tfbind/reading",
+    "tfbind.reporting": "tfbind/reporting",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.training.tasks": "tfbind/training/tasks",
@@ -42,6 +43,7 @@ REQUIRES = [
     "scipy",
     "scikit-learn",
     "click",
+    "jinja2",
     "matplotlib",
     "pillow",
     "pyarrow",  # tensorflow-datasets brings it; tables are read by it
@@ -87,7 +89,10 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=list(PACKAGES),
     package_dir=PACKAGES,
-    package_data={"tfbind": ["py.typed", "catalogue.json", "weights/*/*"]},
+    package_data={
+        "tfbind": ["py.typed", "catalogue.json", "weights/*/*"],
+        "tfbind.reporting": ["templates/*"],
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["tfbind = tfbind.cli:main"]},

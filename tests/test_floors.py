@@ -13,17 +13,21 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
-    ("_backend", "_catalogue", "_files", "_registration", "_rows", "_validation", "seeds"),
+    (
+        *("_backend", "_catalogue", "_files", "_numbers", "_registration", "_rows"),
+        *("_validation", "seeds"),
+    ),
     ("data", "metrics", "reading"),
     ("plots",),
     ("distributions", "labeling", "layers", "losses"),
     ("models",),
     ("training",),
+    ("reporting",),
     ("export",),
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_listing"),
-        *("_models", "_training"),
+        *("_models", "_report_verb", "_training"),
         *("cli", "quickstart", "__main__"),
     ),
 )

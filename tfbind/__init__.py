@@ -42,6 +42,7 @@ _MODULES = (
     "models",
     "plots",
     "reading",
+    "reporting",
     "serving",
     "training",
 )

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from tfbind._numbers import is_error, said
+
 if typing.TYPE_CHECKING:
     import keras
 
@@ -202,23 +204,7 @@ def score(metric: str, value: float | None) -> str:
     """Returns a score with its name, or a dash."""
     if value is None:
         return "-"
-    return f"{metric} {said(metric, value)}" if _is_error(metric) else f"{metric} {value:.3f}"
-
-
-def said(name: str, value: Any) -> str:
-    """Returns a score as people read it: errors in percent."""
-    return f"{100 * value:.3g} %" if value is not None and _is_error(name) else number(value)
-
-
-def _is_error(name):
-    return name == "error" or name.endswith("_error") and not name.endswith("standard_error")
-
-
-def number(value: Any, spec: str = ".4f") -> str:
-    """Returns a number as text, or a dash."""
-    if value is None:
-        return "-"
-    return format(value, spec) if isinstance(value, float) else str(value)
+    return f"{metric} {said(metric, value)}" if is_error(metric) else f"{metric} {value:.3f}"
 
 
 def _sentence(error):

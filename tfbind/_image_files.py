@@ -9,6 +9,7 @@ import PIL.Image
 
 from tfbind import _files, plots
 from tfbind._inputs import Item
+from tfbind.reporting import groups
 
 _SHORT_SIDE = 224  # pixels that an overlay has at least, so that it can be seen
 
@@ -30,12 +31,9 @@ def write(folder: str | os.PathLike, item: Item, assignments: np.ndarray) -> dic
     if item.picture is None or item.preparation is None:
         overlay = plots.overlay(item.array, assignments)
         return _write_all(pathlib.Path(folder, item.name), item.array, assignments, overlay)
+    overlay = groups.overlay_of(item.preparation, item.picture, assignments)
     assignments = item.preparation.put_back(assignments, item.picture)
     lit = item.preparation.lit(item.picture)
-    if item.preparation.invert or item.picture.shape[-1] == 3:
-        overlay = plots.tinted(item.picture, assignments * lit)
-    else:
-        overlay = plots.overlay(item.picture, assignments)
     return _write_all(pathlib.Path(folder, item.name), lit, assignments, overlay)
 
 

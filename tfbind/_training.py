@@ -1,7 +1,7 @@
-"""What `tfbind train` does before and after the training: own data, a choice of preset, a K."""
+"""What `tfbind train` does before and after the training: own data, a choice, a K, a summary."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -102,3 +102,44 @@ def _auto_clusters(name, look, preset):
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(_console.wrapped(line), err=True)
+
+
+def told(run: training.Run, written: Sequence[str]) -> str:
+    """Returns in words how a training went, and what it left: the files `written` in its folder."""
+    notes, names = run.metrics, ", ".join(written)
+    if "best_epoch" in notes:
+        kept = f"the best was {notes['best_epoch']}, validation loss {notes['val_loss']:.4g}"
+    else:
+        kept = f"the loss of the last was {notes['loss']:.4g}"
+    return _told_of_starts(notes) + (
+        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
+        f"{_console.wrapped(f'Wrote {run.path} with {names}.')}\n"
+        f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
+        f"Next: {_next(run)}"
+    )
+
+
+def _next(run):
+    """Returns the command that comes after a training."""
+    if run.preparation is None or run.given["classes"]:
+        return f"tfbind evaluate {_console.quoted(run.path)}"
+    verb = "group" if run.preset.task.METRIC == "ami" else "cluster"
+    out = "groups" if verb == "group" else "labels.csv"
+    files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
+    return f"tfbind {verb} {files} --out {out}"
+
+
+def _told_of_starts(notes):
+    """Returns how the starts of a run compare, a line each; nothing if there was one."""
+    if "chosen_seed" not in notes:
+        return ""
+    rows = [
+        (start, f"{score:.4f}", "chosen" if start == f"seed {notes['chosen_seed']}" else "")
+        for start, score in notes["unsupervised_scores"].items()
+    ]
+    return _console.table(("start", "score without labels", ""), rows) + "\n"
+
+
+def after_scoring(run: os.PathLike) -> str:
+    """Returns what comes after `tfbind evaluate`."""
+    return f"Next: tfbind report {_console.quoted(run)}"

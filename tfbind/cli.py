@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from tfbind import _catalogue, _console, _data_options, _image_verbs, _listing
+from tfbind import (
+    _catalogue,
+    _console,
+    _data_options,
+    _image_verbs,
+    _listing,
+    _numbers,
+    _report_verb,
+)
 
 _artifact = click.argument("artifact", type=_console.PATH)
 
@@ -77,15 +85,18 @@ def train(
 
 
 def _train_one(plan, folder, data_dir, processes, as_json):
-    from tfbind import plots, training
+    from tfbind import _training, plots, reporting, training
 
     with _console.progress():
         plan.train(folder, data_dir, processes)
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)
+    with _console.working("Writing the report"):
+        page = reporting.report(folder, data_dir=data_dir, data=plan.own)
     result = {"run": str(folder.path), "preset": plan.preset.name, **folder.metrics}
-    _console.show(result, as_json, _told(folder, figures))
+    text = _training.told(folder, [*figures, page.name])
+    _console.show({**result, "report": str(page)}, as_json, text)
 
 
 def _read_seeds(text):
@@ -110,7 +121,7 @@ def _train_several(plan, directory, seeds, data_dir, processes, as_json):
     rows = [
         (
             name,
-            *(_console.said(name, x) for x in (*pair, *(each[name] for each in scores.values()))),
+            *(_numbers.said(name, x) for x in (*pair, *(each[name] for each in scores.values()))),
         )
         for name, pair in summary.items()
     ]
@@ -124,43 +135,6 @@ def _train_several(plan, directory, seeds, data_dir, processes, as_json):
     }
     text = f"{_console.table(header, rows)}\nWrote {directory}, with seeds.csv."
     _console.show(result, as_json, text)
-
-
-def _told(run, figures):
-    """Returns in words how a training went, and what it left."""
-    notes = run.metrics
-    if "best_epoch" in notes:
-        kept = f"the best was {notes['best_epoch']}, validation loss {notes['val_loss']:.4g}"
-    else:
-        kept = f"the loss of the last was {notes['loss']:.4g}"
-    pictures = f" with {', '.join(figures)}" if figures else ""
-    return _told_of_starts(notes) + (
-        f"Trained for {notes['epochs']} epochs in {notes['seconds']:.0f} s; {kept}.\n"
-        f"Wrote {run.path}{pictures}.\n"
-        f"{_console.minded(each['sentence'] for each in notes['diagnosis'])}"
-        f"Next: {_next(run)}"
-    )
-
-
-def _next(run):
-    """Returns the command that comes after a training."""
-    if run.preparation is None or run.given["classes"]:
-        return f"tfbind evaluate {_console.quoted(run.path)}"
-    verb = "group" if run.preset.task.METRIC == "ami" else "cluster"
-    out = "groups" if verb == "group" else "labels.csv"
-    files = f"{_console.quoted(run.path)} {_console.quoted(run.given['data'])}"
-    return f"tfbind {verb} {files} --out {out}"
-
-
-def _told_of_starts(notes):
-    """Returns how the starts of a run compare, a line each; nothing if there was one."""
-    if "chosen_seed" not in notes:
-        return ""
-    rows = [
-        (start, f"{score:.4f}", "chosen" if start == f"seed {notes['chosen_seed']}" else "")
-        for start, score in notes["unsupervised_scores"].items()
-    ]
-    return _console.table(("start", "score without labels", ""), rows) + "\n"
 
 
 @main.command()
@@ -181,7 +155,7 @@ def evaluate(
 ) -> None:
     """Score a RUN or a preset in the box on its test data, beside the paper."""
     _console.load_tensorflow()
-    from tfbind import training
+    from tfbind import _training, training
 
     folder = training.Run(training.located(run))
     with _console.progress():
@@ -197,11 +171,12 @@ def evaluate(
     preset = folder.preset
     paper = {preset.task.METRIC: preset.paper.score}
     rows = [
-        (name, _console.said(name, value), _console.said(name, paper.get(name)))
+        (name, _numbers.said(name, value), _numbers.said(name, paper.get(name)))
         for name, value in scores.items()
     ]
     result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
-    _console.show(result, as_json, _console.table(("score", "here", "paper"), rows))
+    text = f"{_console.table(('score', 'here', 'paper'), rows)}\n{_training.after_scoring(run)}"
+    _console.show(result, as_json, text)
 
 
 @main.command()
@@ -282,7 +257,7 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
         (
             name,
             ", ".join(map(str, entry["batch_sizes"])),
-            _console.number(entry["row_difference"], ".1e"),
+            _numbers.number(entry["row_difference"], ".1e"),
         )
         for name, entry in report["endpoints"].items()
     ]
@@ -340,7 +315,7 @@ def search(
         for trial, score in found
     ]
     rows = [
-        (_console.number(row["ami"]), *(_console.number(row[name], ".4g") for name in settings))
+        (_numbers.number(row["ami"]), *(_numbers.number(row[name], ".4g") for name in settings))
         for row in result[:10]
     ]
     _console.show(result, as_json, _console.table(("ami", *settings), rows))
@@ -362,5 +337,11 @@ def quickstart(pretrained: bool, out: pathlib.Path | None, data_dir: str | None)
     steps.run(out, data_dir, pretrained=pretrained)
 
 
-for _verb in (_listing.list_presets, _image_verbs.group, _image_verbs.cluster, _image_verbs.select):
+for _verb in (
+    _listing.list_presets,
+    _report_verb.report,
+    _image_verbs.group,
+    _image_verbs.cluster,
+    _image_verbs.select,
+):
     main.add_command(_verb)

@@ -11,7 +11,7 @@ import time
 import click
 import numpy as np
 
-from tfbind import _catalogue, _console, export, plots, serving, training
+from tfbind import _catalogue, _console, export, plots, reporting, serving, training
 
 _PRESET = "rc-shapes"
 _LOWEST_AMI = 0.9
@@ -51,11 +51,14 @@ def run(
     _say(3, "Grouping: copies of it compete for the pixels of images it has never seen")
     _score(preset, source, data_dir)
 
-    _say(4, "Picture: how the groups form")
+    _say(4, "Pictures: how the groups form, and a report with all that came of it")
     picture = directory / "groups.png"
     images, _, groups = examples.take(slice(_NUM_PICTURED))
     plots.save(plots.groups_figure(images, model.trace(images), groups), picture)
     click.echo(f"  {picture}")
+    with _console.working("Writing the report"):
+        page = reporting.report(source, directory / "report.html", data_dir)
+    click.echo(f"  {page}")
 
     _say(5, "Export: a SavedModel for servers, a TFLite file for devices, each loaded and run")
     served, tflite = _export(model, directory / "export", preset.name)
@@ -66,7 +69,7 @@ def run(
     _compare(model.predict(images, verbose=0), answers)
 
     click.echo(
-        f"\nDone. Look at {picture}, then try\n"
+        f"\nDone. Open {page}, then try\n"
         f"  tfbind list\n"
         f"  tfbind train rc-bars\n"
         f"  tfbind group {_PRESET if pretrained else directory} YOUR.png     (any size)\n"

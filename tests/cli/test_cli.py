@@ -61,6 +61,7 @@ def test_train_makes_a_run_with_pictures(trained):
     preset = training.Run(run).preset
     assert (preset.seed, preset.max_epochs) == (3, 40)
     assert printed["epochs"] == len(training.Run(run).history) == 40
+    assert printed["report"] == str(run / "report.html") and (run / "report.html").exists()
     for name in ("groups.png", "likelihood.png"):
         with PIL.Image.open(run / name) as picture:
             assert min(picture.size) > 200
@@ -271,6 +272,7 @@ def test_quickstart_goes_all_the_way(run, data_dir, tmp_path, monkeypatch):
     for step in range(1, 7):
         assert f"\n{step}/6 " in text
     assert "on 120 images; the paper has 0.890 " in text
+    assert f"Done. Open {directory / 'report.html'}" in text
     assert "All 4 answers to the same 4 images agree." in text
     assert f"tfbind serve {directory / 'export' / 'rc-tiny'}" in text
     monkeypatch.setattr(quickstart, "_LOWEST_AMI", 0.999)

@@ -16,7 +16,7 @@ def run(tfbind, tmp_path_factory, data_dir):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     result = tfbind("train", "untapped-tiny", "--run", folder, "--data-dir", data_dir)
     assert result.exit_code == 0, result.output
-    assert "with classes.png, manifold.png" in result.stdout
+    assert "with classes.png, manifold.png, report.html" in " ".join(result.stdout.split())
     return folder
 
 

@@ -22,12 +22,16 @@ _LISTED = 5  # files that a note names
 
 
 class Loaded(NamedTuple):
-    """Prepared examples: `array` `[n, *event_shape]`, a name and perhaps a label for each."""
+    """Prepared examples: `array` `[n, *event_shape]`, a name and perhaps a label for each.
+
+    `origins` are the file and the frame that each picture is from; of rows there are none.
+    """
 
     array: np.ndarray
     names: list[str]
     labels: np.ndarray | None
     notes: tuple[str, ...] = ()
+    origins: tuple[tuple[pathlib.Path, int], ...] = ()
 
 
 class DataFiles:
@@ -133,6 +137,7 @@ class PictureFiles(DataFiles):
         images: list[np.ndarray] = []
         names: list[str] = []
         labels: list[str] = []
+        origins: list[tuple[pathlib.Path, int]] = []
         errors: list[Exception] = []
         for path in watch(self.files):
             try:
@@ -143,10 +148,11 @@ class PictureFiles(DataFiles):
             images += [preparation.apply(frame) for frame in frames]
             names += numbered(path.stem, len(frames))
             labels += [(self.classes or {}).get(path, "")] * len(frames)
+            origins += [(path, frame) for frame in range(len(frames))]
         if not images:
             raise errors[0]
         known = None if self.classes is None else np.unique(labels, return_inverse=True)[1]
-        return Loaded(np.stack(images), names, known, left_out(errors))
+        return Loaded(np.stack(images), names, known, left_out(errors), tuple(origins))
 
 
 class TableFile(DataFiles):

@@ -14,7 +14,7 @@ from tfbind.reading import listing, pictures, tables
 from tfbind.reading.data_files import ArrayFile, DataFiles, PictureFiles, TableFile, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
-from tfbind.reading.preparation import Preparation
+from tfbind.reading.preparation import Pictures, Preparation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +30,7 @@ class OwnData:
         names: n strings.
         labels: int32 `[n]`, numbers of the classes of `look`, or None.
         notes: Sentences on files that were left out.
+        origins: Of pictures, the file and the frame that each is from.
     """
 
     path: str
@@ -40,6 +41,14 @@ class OwnData:
     names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...]
+    origins: Sequence[tuple[pathlib.Path, int]] = ()
+
+    def original(self, row: int) -> np.ndarray | None:
+        """Returns a picture in its own size, float32 `[H, W, C]` in [0, 1]; None of other data."""
+        if not isinstance(self.preparation, Pictures):
+            return None
+        path, frame = self.origins[row]
+        return self.preparation.read(path).frames[frame]
 
     @property
     def held_out(self) -> np.ndarray:
@@ -146,4 +155,5 @@ def read_data(
         names=loaded.names,
         labels=loaded.labels,
         notes=loaded.notes,
+        origins=loaded.origins,
     )

@@ -52,6 +52,12 @@ class Source(NamedTuple):
             return self.examples.floats()
         return self.task.load(split or self.task.test_split, self.data_dir)
 
+    def shown(self) -> Examples:
+        """Returns the examples that a report is of: all of his files, else those to score on."""
+        if self.own is not None:
+            return self._of_own(self.own, np.arange(len(self.own.array)))
+        return self.test()
+
     def described(self) -> Given:
         """Returns what `preset.json` remembers of the caller's data, or None."""
         if self.own is not None:

@@ -1,0 +1,20 @@
+"""Scores and numbers as people read them."""
+
+from typing import Any
+
+
+def said(name: str, value: Any) -> str:
+    """Returns a score as people read it: errors in percent."""
+    return f"{100 * value:.3g} %" if value is not None and is_error(name) else number(value)
+
+
+def is_error(name: str) -> bool:
+    """Whether a score is an error, a fraction that people read in percent."""
+    return name == "error" or name.endswith("_error") and not name.endswith("standard_error")
+
+
+def number(value: Any, spec: str = ".4f") -> str:
+    """Returns a number as text, or a dash."""
+    if value is None:
+        return "-"
+    return format(value, spec) if isinstance(value, float) else str(value)
