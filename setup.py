@@ -22,6 +22,7 @@ PACKAGES = {
     "tfbind.models": "tfbind/models",
     "tfbind.plots": "tfbind/plots",
     "tfbind.reading": "tfbind/reading",
+    "tfbind.sklearn": "tfbind/sklearn",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.training.tasks": "tfbind/training/tasks",

@@ -19,7 +19,7 @@ FLOORS = (
     ("distributions", "labeling", "layers", "losses"),
     ("models",),
     ("training",),
-    ("export",),
+    ("export", "sklearn"),
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_models"),

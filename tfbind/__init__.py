@@ -43,6 +43,7 @@ _MODULES = (
     "plots",
     "reading",
     "serving",
+    "sklearn",
     "training",
 )
 
