@@ -233,6 +233,7 @@ def test_an_ensemble_cannot():
     ("settings", "message"),
     [
         ({"n_clusters": 1}, "`n_clusters` must be an integer >= 2. Received: n_clusters=1."),
+        ({"n_clusters": 301}, "`X` must hold .* n_clusters=301, and 300 rows."),
         ({"n_init": 0}, "`n_init` must be an integer >= 1. Received: n_init=0."),
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: batch_size=0."),
         ({"max_iter": "long"}, "`max_iter` must be an integer >= 1. Received: max_iter='long'."),

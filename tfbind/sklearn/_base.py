@@ -42,7 +42,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     features = "probabilities"
     num_steps = 600  # of a training, about
     most_epochs = 60
-    image_shape: tuple[int, ...] | None = None
+    image_shape: Any = None
     n_clusters: Any
     n_init: Any
     learning_rate: Any
@@ -68,7 +68,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             ConvergenceWarning: If the result looks as if the training had failed.
         """
         examples = self._examples(X, reset=True)
-        self._check_settings()
+        self._check_settings(examples.shape[0])
         _warn_of_scale(examples)
         batch_size, epochs = self._schedule(examples.shape[0])
         with _global_randomness_kept():
@@ -123,26 +123,29 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
 
     def _examples(self, X: Any, reset: bool = False) -> Any:
         """Returns rows as the model takes them, float32 `[N, *event_shape]`, sparse or not."""
-        fewest = max(2, check_integer("n_clusters", self.n_clusters, 1)) if reset else 1
         rows = validate_data(
             self,
             X,
             reset=reset,
             accept_sparse="csr" if self.image_shape is None else False,
             dtype="float32",
-            ensure_min_samples=fewest,
+            ensure_min_samples=2 if reset else 1,
         )
         if self.image_shape is None:
             return rows
-        if int(np.prod(self.image_shape)) != rows.shape[1]:
+        if np.ndim(self.image_shape) != 1 or np.prod(self.image_shape) != rows.shape[1]:
             raise ValueError(
-                "`image_shape` must have as many numbers as `X` has columns. Received: "
-                f"image_shape={self.image_shape}, and {rows.shape[1]} columns."
+                "`image_shape` must be a tuple (H, W, C) of as many numbers as `X` has columns. "
+                f"Received: image_shape={self.image_shape}, and {rows.shape[1]} columns."
             )
         return rows.reshape(-1, *self.image_shape)
 
-    def _check_settings(self) -> None:
-        check_integer("n_clusters", self.n_clusters, 2)
+    def _check_settings(self, num_rows: int) -> None:
+        if check_integer("n_clusters", self.n_clusters, 2) > num_rows:
+            raise ValueError(
+                "`X` must hold a row or more for each cluster. Received: "
+                f"n_clusters={self.n_clusters}, and {num_rows} rows."
+            )
         check_integer("n_init", self.n_init, 1)
         check_number("learning_rate", self.learning_rate, 0, open_low=True)
 
@@ -182,22 +185,18 @@ class IncrementalClusterer(Clusterer):
         """
         is_new = "model_" not in vars(self)
         examples = self._examples(X, reset=is_new)
+        self._check_settings(examples.shape[0])
+        _warn_of_scale(examples)
+        batch_size, _ = self._schedule(examples.shape[0])
+        seed = self._seed() if is_new else self.model_.seed
         with _global_randomness_kept():
+            keras.utils.set_random_seed(seed)
             if is_new:
-                self._start(examples)
-            keras.utils.set_random_seed(self.model_.seed)
-            batch_size, _ = self._schedule(examples.shape[0])
+                self.model_, self.n_iter_ = self._make_model(examples.shape[1:], 1, seed), 0
             done, self.n_iter_ = self.n_iter_, self.n_iter_ + 1
             self.model_.fit(examples, None, batch_size, self.n_iter_, 0, initial_epoch=done)
         self._keep(examples)
         return self
-
-    def _start(self, examples: Any) -> None:
-        self._check_settings()
-        _warn_of_scale(examples)
-        seed = self._seed()
-        keras.utils.set_random_seed(seed)
-        self.model_, self.n_iter_ = self._make_model(examples.shape[1:], 1, seed), 0
 
 
 @contextlib.contextmanager
