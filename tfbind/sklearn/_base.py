@@ -23,7 +23,7 @@ from tfbind import _rows
 from tfbind._validation import check_integer, check_number
 from tfbind.training import best_of, diagnose
 
-_AUTO = "auto"  # the `batch_size` and `max_iter` that go by the number of rows
+AUTO = "auto"  # what goes by the rows
 _BATCHES = (16, 128)  # least and greatest, an eighth of the rows
 _FEWEST_EPOCHS = 10
 _PREDICTED = 500  # rows at a time
@@ -152,10 +152,10 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     def _schedule(self, num_rows: int) -> tuple[int, int]:
         """Returns the size of a batch and the number of epochs."""
         batch_size, epochs = self.batch_size, self.max_iter
-        if batch_size == _AUTO:
+        if batch_size == AUTO:
             batch_size = int(np.clip(num_rows // 8, *_BATCHES))
         batch_size = check_integer("batch_size", batch_size, 1)
-        if epochs == _AUTO:
+        if epochs == AUTO:
             epochs = self.num_steps * batch_size // num_rows
             epochs = int(np.clip(epochs, _FEWEST_EPOCHS, self.most_epochs))
         return batch_size, check_integer("max_iter", epochs, 1)

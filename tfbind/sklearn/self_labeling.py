@@ -7,7 +7,7 @@ import numpy as np
 
 from tfbind.layers import AdditiveGaussianNoise, RandomAffine
 from tfbind.models import SelfLabeling
-from tfbind.sklearn._base import IncrementalClusterer
+from tfbind.sklearn._base import AUTO, IncrementalClusterer
 
 _UNITS = (128, 128, 64)
 _IMAGE_UNITS = (32, 64, 64)
@@ -27,9 +27,10 @@ class SelfLabelingClusterer(IncrementalClusterer):
         image_shape: Tuple (H, W, C) if the columns are the numbers of an image, which then meets
             convolutions; or None.
         marginal: "learned" for clusters of any size; or K positive numbers that sum to 1, the
-            share of each; or None for equal ones.
+            share of each; or None for equal ones; "auto" for "learned" on tables, and for equal
+            ones on images, which have no first clusters to learn shares from.
         augmentation: A layer of `tfbind.layers`, which distorts what is learned from; None for
-            none; "default" for noise of half a deviation on tables, and for small rotations,
+            none; "auto" for noise of half a deviation on tables, and for small rotations,
             scales, shears and shifts of images.
         units: Widths of the dense layers, or of the convolutions and the features; None for
             (128, 128, 64), and (32, 64, 64) on images.
@@ -73,8 +74,8 @@ class SelfLabelingClusterer(IncrementalClusterer):
         n_clusters: int = 8,
         *,
         image_shape: Sequence[int] | None = None,
-        marginal: Sequence[float] | str | None = "learned",
-        augmentation: keras.Layer | str | None = "default",
+        marginal: Sequence[float] | str | None = "auto",
+        augmentation: keras.Layer | str | None = "auto",
         units: Sequence[int] | None = None,
         num_heads: int = 5,
         strength: float = 10.0,
@@ -100,8 +101,12 @@ class SelfLabelingClusterer(IncrementalClusterer):
         self.random_state = random_state
 
     def _make_model(self, event_shape: tuple[int, ...], epochs: int, seed: int) -> keras.Model:
-        units = _UNITS if self.image_shape is None else _IMAGE_UNITS
-        from_mixture = self.marginal == "learned" and self.image_shape is None
+        of_tables = self.image_shape is None
+        units = _UNITS if of_tables else _IMAGE_UNITS
+        marginal = self.marginal
+        if isinstance(marginal, str) and marginal == AUTO:
+            marginal = "learned" if of_tables else None
+        from_mixture = of_tables and isinstance(marginal, str)
         model = SelfLabeling(
             event_shape,
             self.n_clusters,
@@ -109,7 +114,7 @@ class SelfLabelingClusterer(IncrementalClusterer):
             units=units if self.units is None else self.units,
             strength=self.strength,
             num_online_epochs=self.num_online_epochs,
-            marginal=self.marginal,
+            marginal=marginal,
             first_labels="mixture" if from_mixture else "network",
             augmentation=self._layer(event_shape, seed),
             seed=seed,
@@ -118,7 +123,7 @@ class SelfLabelingClusterer(IncrementalClusterer):
         return model
 
     def _layer(self, event_shape: tuple[int, ...], seed: int) -> Any:
-        if self.augmentation != "default":
+        if self.augmentation != AUTO:
             return copy.deepcopy(self.augmentation)  # training builds it
         if self.image_shape is None:
             return AdditiveGaussianNoise(_NOISE, seed=seed)
