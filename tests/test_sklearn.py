@@ -7,6 +7,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -55,6 +56,7 @@ def test_clusters_of_unequal_size(fitted):
     assert sorted(np.bincount(fitted.labels_)) == pytest.approx(sorted(SIZES), abs=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PseudoLabelEnsembleClusterer, AdversarialMixtureClusterer])
 def test_clusters_of_equal_size(kind):
     rows, truth = make_blobs(150, centers=3, random_state=6)
@@ -114,8 +116,6 @@ def test_the_model_saves_and_exports(quick, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "rows.keras")
     np.testing.assert_allclose(loaded.probabilities(ROWS), expected, atol=1e-6)
     written = export.export_saved_model(quick.model_, tmp_path / "exported", version=1)
-    import tensorflow as tf
-
     serve = tf.saved_model.load(str(written)).signatures["serving_default"]
     answer = serve(image=tf.constant(ROWS, tf.float32))
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
