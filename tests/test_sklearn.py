@@ -32,6 +32,9 @@ RAW = RAW * [1, 10, 100, 1000, 0.1]  # as columns of tables are
 ROWS = StandardScaler().fit_transform(RAW)
 QUICK = {"units": (16,), "num_heads": 1, "max_iter": 3, "random_state": 0}
 
+# Most are trained for less than it takes, which is told of
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 
 def accuracy(labels, truth=TRUTH):
     return metrics.clustering_accuracy(truth, labels)
