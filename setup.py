@@ -23,6 +23,7 @@ PACKAGES = {
     "tfbind.plots": "tfbind/plots",
     "tfbind.reading": "tfbind/reading",
     "tfbind.reporting": "tfbind/reporting",
+    "tfbind.sklearn": "tfbind/sklearn",
     "tfbind.training": "tfbind/training",
     "tfbind.training.presets": "tfbind/training/presets",
     "tfbind.training.tasks": "tfbind/training/tasks",

@@ -23,7 +23,7 @@ FLOORS = (
     ("models",),
     ("training",),
     ("reporting",),
-    ("export",),
+    ("export", "sklearn"),
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_listing"),

@@ -44,6 +44,7 @@ _MODULES = (
     "reading",
     "reporting",
     "serving",
+    "sklearn",
     "training",
 )
 
