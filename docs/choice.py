@@ -43,10 +43,10 @@ TREES = {
             "Pictures, or do you know what may change in an example while its kind stays?",
             (_model("SelfLabeling"), _model("PseudoLabelEnsemble")),
         ),
-        Question("Text, or vectors of kinds about equally large?", (_model("PseudoLabelEnsemble"),)),
         Question(
-            "Do you want new examples of each kind drawn?", (_model("AdversarialMixture"),)
+            "Text, or vectors of kinds about equally large?", (_model("PseudoLabelEnsemble"),)
         ),
+        Question("Do you want new examples of each kind drawn?", (_model("AdversarialMixture"),)),
     ),
 }
 

@@ -128,7 +128,7 @@ def _presets_page() -> str:
         for name in presets.names()
     )
     head = "   * - Preset\n     - Model\n     - Data\n     - What it is\n"
-    table = f".. list-table::\n   :header-rows: 1\n   :class: presets\n\n{head}{rows}"
+    table = f".. list-table::\n   :header-rows: 1\n\n{head}{rows}"
     return f"{_title('Presets')}{PRESETS}\n{table}"
 
 
@@ -163,7 +163,9 @@ def signature_of(app, what, name, value, options, given, returned):
     if what != "class" or not issubclass(value, keras.Layer | keras.Metric | keras.Optimizer):
         return None
     arguments = signature(value.__init__, bound_method=True)
-    return stringify_signature(arguments, unqualified_typehints=True, show_return_annotation=False), ""
+    return stringify_signature(
+        arguments, unqualified_typehints=True, show_return_annotation=False
+    ), ""
 
 
 # Links of the files at the top of the tree, as a person sees them on the site.
