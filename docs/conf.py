@@ -44,7 +44,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False  # those of Keras' methods are Keras' to document
 autosummary_generate = False
-maximum_signature_line_length = 80
+maximum_signature_line_length = 120
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 default_role = "py:obj"  # `name` in docstrings leads to its entry, where there is one
@@ -59,5 +59,6 @@ def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", making.is_left_out)
     app.connect("autodoc-process-signature", making.signature_of)
+    app.connect("autodoc-process-docstring", making.head_examples, priority=400)
     app.connect("source-read", making.link_to_pages)
     app.connect("include-read", making.link_to_pages_of_included)

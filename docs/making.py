@@ -153,9 +153,15 @@ _PROTOCOL = frozenset(
 
 def is_left_out(app, what, name, value, skip, options):
     """Leaves out what classes have from elsewhere, and what only the training protocol calls."""
-    value = getattr(value, "fget", getattr(value, "__func__", value))
-    is_foreign = not str(getattr(value, "__module__", "tfbind")).startswith("tfbind")
-    return True if is_foreign or name in _PROTOCOL else None
+    for holder in ("fget", "func", "__func__"):  # of properties and class methods
+        value = getattr(value, holder, value)
+    is_ours = str(getattr(value, "__module__", None)).startswith("tfbind")
+    return None if is_ours and name not in _PROTOCOL else True
+
+
+def head_examples(app, what, name, value, options, lines):
+    """Makes a heading of "Example:", which Napoleon knows only before what is indented."""
+    lines[:] = [".. rubric:: Example" if line == "Example:" else line for line in lines]
 
 
 def signature_of(app, what, name, value, options, given, returned):
