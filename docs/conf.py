@@ -48,9 +48,8 @@ maximum_signature_line_length = 120
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 default_role = "py:obj"  # `name` in docstrings leads to its entry, where there is one
-napoleon_custom_sections = [("Call arguments", "params_style")]
+napoleon_custom_sections = [("Call arguments", "params_style"), ("Attributes", "params_style")]
 napoleon_use_rtype = False
-napoleon_use_ivar = True
 
 making.write_pages(HERE)
 

@@ -109,15 +109,17 @@ def _entry(name: str, value: object) -> str:
 
 def _command_line_page() -> str:
     """Returns a page with what `--help` says of each verb."""
-    parts = [_help(("tfbind",), cli.main)]
-    parts += [_help(("tfbind", name), verb) for name, verb in sorted(cli.main.commands.items())]
-    return _title("Command line") + "".join(parts)
+    top = click.Context(
+        cli.main, info_name="tfbind", terminal_width=76, **cli.main.context_settings
+    )
+    verbs = sorted(cli.main.commands.items())
+    contexts = [click.Context(verb, parent=top, info_name=name) for name, verb in verbs]
+    return _title("Command line") + "".join(map(_help, (top, *contexts)))
 
 
-def _help(names: tuple[str, ...], command: click.Command) -> str:
-    context = click.Context(command, info_name=" ".join(names), max_content_width=90)
-    text = "".join(f"   {line}\n" for line in command.get_help(context).splitlines())
-    return f"\n{_title(' '.join(names), '-')}\n.. code-block:: text\n\n{text}"
+def _help(context: click.Context) -> str:
+    text = "".join(f"   {line}\n" for line in context.get_help().splitlines())
+    return f"\n{_title(context.command_path, '-')}\n.. code-block:: text\n\n{text}"
 
 
 def _presets_page() -> str:
@@ -128,7 +130,9 @@ def _presets_page() -> str:
         for name in presets.names()
     )
     head = "   * - Preset\n     - Model\n     - Data\n     - What it is\n"
-    table = f".. list-table::\n   :header-rows: 1\n\n{head}{rows}"
+    table = (
+        f".. list-table::\n   :header-rows: 1\n   :widths: auto\n   :class: presets\n\n{head}{rows}"
+    )
     return f"{_title('Presets')}{PRESETS}\n{table}"
 
 

@@ -208,6 +208,14 @@ def test_the_code_runs(page, tmp_path, monkeypatch):
                 run_command(line)
 
 
+def test_every_finding_is_explained():
+    names = re.findall(
+        r'Finding\(\n\s+"([\w ]+)"', (ROOT / "tfbind/training/diagnosis.py").read_text()
+    )
+    headings = re.findall(r"^### (.+)$", (DOCS / "failures.md").read_text("utf-8"), re.M)
+    assert names == headings
+
+
 def test_blocks_that_are_not_run_say_why():
     for page in PAGES:
         for reason in re.findall(r"^% not run:(.*)$", page.read_text("utf-8"), re.M):
