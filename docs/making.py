@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import choice
 import click
 import keras
+import stories
 from sphinx.util.inspect import signature, stringify_signature
 
 from tfbind import cli
@@ -51,11 +52,13 @@ def write_pages(folder: pathlib.Path) -> None:
     made.mkdir(exist_ok=True)
     pages = {"command_line.rst": _command_line_page(), "presets.rst": _presets_page()}
     pages |= {"api.rst": _api_contents(), "choice.svg": choice.svg()}
+    pages |= stories.pages()
     for name, module in modules().items():
         pages |= _api_pages(name, module)
-    for name, text in pages.items():
-        if not (made / name).exists() or (made / name).read_text("utf-8") != text:
-            (made / name).write_text(text, "utf-8")
+    for name, content in pages.items():
+        content = content.encode() if isinstance(content, str) else content
+        if not (made / name).exists() or (made / name).read_bytes() != content:
+            (made / name).write_bytes(content)
     for path in made.iterdir():
         if path.name not in pages:
             path.unlink()

@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 BLOCK = re.compile(
-    r"^(% not run: (?P<reason>.+)\n)?```(?P<kind>python|sh)\n(?P<code>.*?)^```", re.M | re.S
+    r"^(% not run: (?P<reason>[^\n]+)\n)?```(?P<kind>python|sh)\n(?P<code>.*?)^```", re.M | re.S
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = 390  # pixels
