@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import pathlib
+import re
 import tempfile
 import time
 
@@ -24,6 +25,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 WIDTH = 900  # pixels, of the widest picture
 COLORS = 128  # of a picture's palette
 TIMEOUT = 1800  # seconds a cell
+PASSED = re.compile(r"^epoch .*\n(?=epoch )", re.MULTILINE)  # lines of progress but for the last
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -47,10 +49,12 @@ def smaller(png: str) -> str:
 
 
 def tidy(cell: nbformat.NotebookNode) -> None:
-    """Takes what a framework writes to stderr from a cell's outputs; makes pictures small."""
+    """Leaves of a cell's outputs what is worth keeping, with pictures made small."""
     for output in cell.outputs:
         if output.get("name") == "stderr":
             print(f"left out of cell {cell.id}:", output.text)
+        if output.output_type == "stream":
+            output.text = PASSED.sub("", output.text)
         if "image/png" in output.get("data", ()):
             output.data["image/png"] = smaller(output.data["image/png"])
     cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
@@ -82,6 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # The kernel gets these; both are notes on the start of TensorFlow, not on a notebook.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     main()

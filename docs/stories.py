@@ -29,7 +29,7 @@ def _text(cell: dict[str, Any], stem: str, made: dict[str, str | bytes]) -> str:
         if "image/png" in data:
             name = f"{stem}-{cell['id']}-{number}.png"
             made[name] = base64.b64decode(data["image/png"])
-            parts.append(f"![]({name})")
+            parts.append(f"![What the code above draws]({name})")
         else:
             parts.append(_fenced("".join(output.get("text", data.get("text/plain"))), "text"))
     return "\n\n".join(parts)
