@@ -160,7 +160,7 @@ def make_data(folder):
     """Writes what the pages call the reader's own: pictures, arrays, a table, texts."""
     random = np.random.default_rng(1)
     (folder / "drawings").mkdir()
-    for n in range(40):
+    for n in range(20):
         scene(random).save(folder / f"drawings/{n}.png")
     for kind, color in (("leaf", (40, 160, 60)), ("sky", (60, 120, 220)), ("brick", (170, 70, 40))):
         (folder / "photos" / kind).mkdir(parents=True)
