@@ -192,6 +192,8 @@ def run_command(line):
     assert done.exit_code == 0, f"{line}\n{done.output}{done.exception!r}"
 
 
+# So short a training may well merge two clusters.
+@pytest.mark.filterwarnings("ignore:For . epochs only:UserWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_runs(page, tmp_path, monkeypatch):
     blocks = [b for b in BLOCK.finditer(page.read_text("utf-8")) if not b["reason"]]
