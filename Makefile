@@ -21,7 +21,7 @@ ifneq ($(HEALTHY),yes)
 .PHONY: $(STAMP)
 endif
 
-.PHONY: quickstart test test-slow lint bench clean
+.PHONY: quickstart test test-slow lint bench docs notebooks clean
 
 quickstart: $(STAMP)
 	@$(BIN)/tfbind quickstart
@@ -46,8 +46,16 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 
+# Warnings are errors. The start page is build/docs/site/index.html.
+docs: $(STAMP)
+	@$(BIN)/python -m sphinx -W --keep-going -q -d build/docs/doctrees docs build/docs/site
+	@echo "Wrote build/docs/site/index.html"
+
+notebooks: $(STAMP)
+	@$(BIN)/python -m colab.run
+
 clean:
-	rm -rf $(VENV) build dist tfbind.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist docs/made tfbind.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 # No build isolation: pip would fetch a setuptools that constraints.txt does not pin.
 $(STAMP): setup.py constraints.txt

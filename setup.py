@@ -51,6 +51,7 @@ REQUIRES = [
 ]
 
 EXTRAS = {
+    "docs": ["furo", "myst-parser>=5", "sphinx>=9,<9.1"],  # 9.1 needs Python 3.12
     "litert": ["ai-edge-litert>=2.3"],
     "serving": ["tensorflow-serving-api==2.21.*", "grpcio"],
     "stablehlo": ["jax==0.10.*"],  # the runner puts a program into an `Exported` of that version
@@ -69,6 +70,7 @@ EXTRAS["dev"] = [
     "pytest-xdist",
     "ruff",
     "setuptools>=77",  # the packaging test builds the wheel without a network
+    *EXTRAS["docs"],
     *EXTRAS["litert"],
     *EXTRAS["serving"],
     *EXTRAS["stablehlo"],

@@ -12,7 +12,13 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-_LONGEST = ("test_notebooks.py", "test_run.py", "test_tagger.py", "test_tagger_runs.py")
+_LONGEST = (
+    "test_notebooks.py",
+    "test_docs.py",
+    "test_run.py",
+    "test_tagger.py",
+    "test_tagger_runs.py",
+)
 
 
 def pytest_addoption(parser):

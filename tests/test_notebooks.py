@@ -2,12 +2,15 @@
 
 import ast
 import pathlib
+import re
 import sys
 
 import nbclient
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+
+from colab import run
 
 PATHS = sorted((pathlib.Path(__file__).resolve().parents[1] / "colab").glob("*.ipynb"))
 
@@ -49,13 +52,18 @@ TABLE_EPOCHS = 1
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds
+LARGEST = 500_000  # bytes
 
 pytestmark = pytest.mark.notebook
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
-def _code(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+def outputs_of(notebook):
+    return [output for cell in run.code_cells(notebook) for output in cell.outputs]
+
+
+def num_pictures(outputs):
+    return sum("image/png" in output.get("data", ()) for output in outputs)
 
 
 def _parameters(notebook):
@@ -77,30 +85,39 @@ def test_runs(path, tmp_path, monkeypatch):
     parameters.source = SHORT[path.stem]
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     nbclient.execute(notebook, cwd=str(tmp_path), timeout=CELL_TIMEOUT)
-    pictures = sum(
-        "image/png" in output.get("data", ()) for cell in _code(notebook) for output in cell.outputs
-    )
-    assert pictures >= 5
+    assert num_pictures(outputs_of(notebook)) >= 5
 
 
 @every_notebook
-def test_is_stored_without_outputs(path):
+def test_it_has_the_outputs_of_its_code(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    for cell in _code(notebook):
-        assert not cell.outputs and cell.execution_count is None, f"cell {cell.id} has outputs"
     assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.tfbind.outputs_of == run.fingerprint(notebook), "make notebooks"
+    counts = [cell.execution_count for cell in run.code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@every_notebook
+def test_its_outputs_are_fit_to_publish(path):
+    outputs = outputs_of(nbformat.read(path, as_version=4))
+    kinds = {output.get("name", output.output_type) for output in outputs}
+    assert kinds <= {"stdout", "display_data", "execute_result"}
+    texts = [output.get("text", output.get("data", {}).get("text/plain")) for output in outputs]
+    assert not re.search(r"/(tmp|home|root|work|usr)/|cuda|oneDNN|Warning", "".join(texts))
+    assert num_pictures(outputs) >= 5
+    assert path.stat().st_size < LARGEST
 
 
 @every_notebook
 def test_installs_first(path):
-    first = _code(nbformat.read(path, as_version=4))[0]
+    first = run.code_cells(nbformat.read(path, as_version=4))[0]
     assert "%pip install" in first.source
 
 
 @every_notebook
 def test_takes_everything_from_the_library(path):
-    for cell in _code(nbformat.read(path, as_version=4)):
+    for cell in run.code_cells(nbformat.read(path, as_version=4)):
         plain = TransformerManager().transform_cell(cell.source)  # magics become calls
         for node in ast.walk(ast.parse(plain)):
             if isinstance(node, ast.Import):

@@ -29,7 +29,7 @@ def adjusted_mutual_information(
 
     With n[i, j] pixels shared by true group i and predicted group j, a[i] and b[j] the group
     sizes and N the number of scored pixels, write T = sum_ij n[i, j] log(n[i, j]) / N. Mutual
-    information is T plus a term that depends on the sizes alone, hence
+    information is T plus a term that depends on the sizes alone, hence::
 
         AMI = (MI - E[MI]) / (normaliser - E[MI]),    MI - E[MI] = T - E[T].
 

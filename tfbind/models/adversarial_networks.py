@@ -1,6 +1,6 @@
 """The networks of the adversarial mixture: the paper's for MNIST and SVHN, and others.
 
-Each function returns the five parts as a dict, for the model to take:
+Each function returns the five parts as a dict, for the model to take::
 
     networks = tfbind.models.adversarial_networks.mnist_networks(10, 64)
     model = tfbind.AdversarialMixture((28, 28, 1), 10, 64, **networks)

@@ -38,7 +38,7 @@ class ReconstructionClustering(GroupingModel):
         num_iterations: Integer >= 1, R- and E-steps.
         assignment: The E-step: "soft", or "hard", which gives a pixel to the best cluster (to
             all of them in a tie, as in the paper; a tied pixel then sums to more than 1 over K).
-        initialization: "normal" (|Normal(0, 1)|, the paper's), "uniform" (Uniform(0.25, 0.75)),
+        initialization: "normal" (`|Normal(0, 1)|`, the paper's), "uniform" (Uniform(0.25, 0.75)),
             both normalised over K; or "spatial" (two linear ramps and their complement; K = 3
             and an image only).
         estimate_weights: Whether the mixing weights follow the mean assignment of each image

@@ -89,7 +89,7 @@ def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFi
     """Opens a folder of pictures, an array or a table, to look at it before all of it is read.
 
     Args:
-        path: A folder, or a pattern such as "*.png", of pictures; a .npy or .npz file; or a CSV,
+        path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; or a CSV,
             tab-separated or Parquet file. A folder may hold one of these files instead.
         options: An `Options`, or None for its defaults.
 
