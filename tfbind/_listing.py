@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tfbind import _catalogue, _console
+from tfbind import _catalogue, _console, _numbers
 
 _Entry = dict[str, Any]  # what is known of a preset
 
@@ -70,7 +70,7 @@ def _part(heading: str, entries: Iterable[_Entry]) -> str:
 
 
 def _said(metric: str, score: float | None) -> str:
-    return _console.said(metric, score) if metric == "error" else _console.number(score, ".3f")
+    return _numbers.said(metric, score) if metric == "error" else _numbers.number(score, ".3f")
 
 
 def _lines(about: _Entry) -> list[str]:
@@ -85,5 +85,5 @@ def _lines(about: _Entry) -> list[str]:
 
 def _spelled(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_console.said(name, x)}" for name, x in value.items())
-    return ("no", "yes")[value] if isinstance(value, bool) else _console.number(value)
+        return ", ".join(f"{name} {_numbers.said(name, x)}" for name, x in value.items())
+    return ("no", "yes")[value] if isinstance(value, bool) else _numbers.number(value)

@@ -69,12 +69,23 @@ def test_clusters_of_unequal_size_are_counted():
     assert training.with_num_clusters(kingdra, np.float32(rows)) == kingdra.changed(num_clusters=4)
 
 
-def test_moved_copies_show_the_same():
-    images = np.zeros((3, 9, 9, 1), "float32")
-    images[:, 3:6, 4:6] = RANDOM.random((3, 3, 2, 1))
-    found = pipelines.with_moved_copies(images, 4, 2, seed=1).reshape(5, *images.shape)
+@pytest.mark.parametrize("shape", [(9, 9, 1), (7, 9, 2)])
+def test_copies_show_the_same_anywhere(shape):
+    images = np.zeros((3, *shape), "float32")
+    images[:, 3:6, 4:6] = RANDOM.random((3, 3, 2, shape[-1]))
+    images[2] = 0
+    found = pipelines.with_moved_copies(images, 200, seed=1).reshape(201, *images.shape)
     np.testing.assert_array_equal(found[0], images)
-    np.testing.assert_allclose(found.sum(axis=(2, 3, 4)), np.tile(images.sum((1, 2, 3)), (5, 1)))
-    assert len(np.unique(found.reshape(15, -1), axis=0)) > 9
-    again = pipelines.with_moved_copies(images, 4, 2, seed=1)
+    assert found.dtype == "float32"
+    for copies, image in zip(np.moveaxis(found, 1, 0), images, strict=True):
+        for copy in copies:  # the same numbers, in one box of 3 by 2 or of 2 by 3
+            np.testing.assert_array_equal(np.sort(copy[copy > 0]), np.sort(image[image > 0]))
+            sides = [np.ptp(places) for places in np.nonzero(copy)[:2] if places.size]
+            assert sorted(sides) in ([], [1, 2])
+    places = [np.nonzero(copy)[0].min() for copy in found[:, 0]]
+    turned = shape[0] == shape[1]
+    assert {min(places), max(places)} == {0, shape[0] - (2 if turned else 3)}
+    turns = {tuple(copy[copy > 0][:3]) for copy in found[:, 0]}
+    assert len(turns) == (8 if turned else 4)
+    again = pipelines.with_moved_copies(images, 200, seed=1)
     np.testing.assert_array_equal(again.reshape(found.shape), found)

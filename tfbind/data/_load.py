@@ -62,8 +62,8 @@ def load(
     Returns:
         A tuple of arrays, one for each of `keys`:
 
-        - "image": float32 `[n, H, W, 1]`, or `[n, H, W, 3]` of "svhn", in {0, 1}, or in [0, 1] where
-          there are grey levels; 255 times that as uint8. Of "newsgroups" float32 `[n, 2000]`.
+        - "image": float32 `[n, H, W, 1]`, or `[n, H, W, 3]` of "svhn", in {0, 1}, or in [0, 1]
+          where there are grey levels; 255 times that as uint8. Of "newsgroups" float32 `[n, 2000]`.
         - "groups": int32 `[n, H, W]`: 1, 2, ... the object a pixel belongs to, in draw order; 0 for
           pixels that are not scored: background, and what two or more objects cover. In the
           textured MNIST the background is group 1.

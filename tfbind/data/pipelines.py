@@ -58,13 +58,15 @@ def split_validation(images: np.ndarray, fraction: float = 0.1) -> tuple[np.ndar
     return images[:-num_validation], images[-num_validation:]
 
 
-def with_moved_copies(images: np.ndarray, copies: int, shift: int, seed: int) -> np.ndarray:
-    """Returns images and copies of each that are moved at random; what comes in is zero.
+def with_moved_copies(images: np.ndarray, copies: int, seed: int) -> np.ndarray:
+    """Returns images and copies of each, turned or mirrored, and moved to anywhere in the image.
+
+    Turns are by right angles, and by half a circle alone where images are not square. What an
+    image shows, that is, all that is not zero, stays whole.
 
     Args:
         images: Array `[n, H, W, C]`.
         copies: Integer >= 0, of each.
-        shift: Integer >= 0, pixels that they move by at most, up, down and sideways.
         seed: Integer.
 
     Returns:
@@ -72,19 +74,29 @@ def with_moved_copies(images: np.ndarray, copies: int, shift: int, seed: int) ->
 
     Example:
 
-    >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
-    >>> tfbind.data.pipelines.with_moved_copies(image, copies=2, shift=1, seed=0).shape
-    (3, 3, 3, 1)
+    >>> image = np.eye(3, 5)[None, :, :, None]
+    >>> tfbind.data.pipelines.with_moved_copies(image, copies=2, seed=0).sum(axis=(1, 2, 3))
+    array([3., 3., 3.])
     """
     random = np.random.default_rng(seed)
-    height, width = images.shape[1:3]
-    room = np.pad(images, [(0, 0), (shift, shift), (shift, shift), (0, 0)])
-    moved = [images]
-    for _ in range(copies):
-        places = random.integers(0, 2 * shift + 1, (len(images), 2))
-        pairs = zip(room, places, strict=True)
-        moved.append(np.stack([x[i : i + height, j : j + width] for x, (i, j) in pairs]))
-    return np.concatenate(moved)
+    copied = [_moved(_turned(image, random), random) for _ in range(copies) for image in images]
+    return np.concatenate([images, np.reshape(copied, (-1, *images.shape[1:]))], dtype=images.dtype)
+
+
+def _turned(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    step = 1 if image.shape[0] == image.shape[1] else 2
+    image = np.rot90(image, step * int(random.integers(4 // step)))
+    return image[:, ::-1] if random.integers(2) else image
+
+
+def _moved(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Returns an image in which what is not zero has been moved, no part of it out of sight."""
+    shown = np.nonzero(image)[:2]
+    for axis, (places, length) in enumerate(zip(shown, image.shape[:2], strict=True)):
+        if places.size:
+            step = random.integers(-places.min(), length - places.max())
+            image = np.roll(image, int(step), axis=axis)
+    return image
 
 
 def epochs(

@@ -30,9 +30,8 @@ class Grouping(Task):
         validation: Share of the training images, the last of them, that validates; 0 for none.
         fixed_batches: Whether batches keep their composition, as in the code of Reconstruction
             Clustering, or images are shuffled.
-        copies: Moved copies of each image that are learned from too, where there are few images
-            and things may be anywhere.
-        shift: Pixels that these are moved by at most, up, down and sideways; what comes in is zero.
+        copies: Copies of each image that are learned from too, turned, mirrored and moved, where
+            there are few images and things may be anywhere.
     """
 
     METRIC: ClassVar[str] = "ami"
@@ -41,13 +40,11 @@ class Grouping(Task):
     validation: float = 0.0
     fixed_batches: bool = False
     copies: int = 0
-    shift: int = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("validation", self.validation, 0, 0.99)
         check_integer("copies", self.copies, 0)
-        check_integer("shift", self.shift, 0)
 
     def given(self, images: np.ndarray, labels: np.ndarray | None = None) -> Examples:
         examples = super().given(images, labels)
@@ -59,7 +56,7 @@ class Grouping(Task):
             images, held_out = pipelines.split_validation(images, self.validation)
             validation = (Examples(held_out).floats().image,)
         if self.copies:
-            images = pipelines.with_moved_copies(images, self.copies, self.shift, seed)
+            images = pipelines.with_moved_copies(images, self.copies, seed)
         make = pipelines.epochs if self.fixed_batches else pipelines.shuffled_epochs
         stream = functools.partial(make, images, batch_size, seed)
         return TrainingData(event_shape=images.shape[1:], stream=stream, validation=validation)
