@@ -71,7 +71,6 @@ def choose(look: reading.Look, find: str | None = None) -> Plan:
 def _groups(look: reading.Look, find: str | None) -> Plan:
     why = "as you say" if find else "two tones on a plain ground: drawings, taken for scenes"
     copies = max(0, _IMAGES // look.num - 1)
-    # Longer trainings learn whole scenes: a lower loss, and worse groups.
     preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies, patience=None)
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",

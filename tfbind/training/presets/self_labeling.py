@@ -26,7 +26,7 @@ _MNIST = Preset(
         num_clusters=10,
         num_heads=10,
         strength=10.0,
-        num_online_epochs=29,
+        num_online_epochs=30,
         augmentation=_MNIST_VIEWS,
     ),
     task=Clustering(dataset="mnist", watched_split="test"),
