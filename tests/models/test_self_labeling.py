@@ -258,6 +258,19 @@ def test_a_kill_before_the_first_label_step_changes_nothing(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_without_label_steps_the_head_of_least_loss_answers():
+    model = noisy(num_online_epochs=1)
+    model.optimizer.learning_rate = 0.0
+    history = model.fit(X, epochs=1, batch_size=len(X), verbose=0).history
+    losses = model.online_losses.numpy()
+    assert np.mean(losses) == pytest.approx(0.01 * history["cross_entropy"][0], rel=1e-4)
+    for head in range(model.num_heads):
+        model.online_losses.assign(np.eye(model.num_heads)[head] < 1)
+        assert model.best_head == head
+        expected = tf.nn.softmax(model.logits(model.embed(X))[:, head])
+        np.testing.assert_allclose(model(X)["probabilities"], expected, atol=1e-6)
+
+
 def test_labels_of_steps_compile():
     model = noisy(num_online_epochs=1, jit_compile=True)
     history = model.fit(X, epochs=3, batch_size=32, verbose=0).history

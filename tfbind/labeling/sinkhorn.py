@@ -1,5 +1,6 @@
 """Labels of which every cluster gets its share: optimal transport by Sinkhorn's iterations."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from tfbind._validation import check_integer, check_number, check_shape
 
 _CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
 _BATCH_ITERATIONS = 20  # the shares of a batch vary more than these leave
+_WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 _TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
@@ -141,6 +143,17 @@ def solve(
     scores = strength * (logits - _highest(logits)) + u
     labels = tf.argmax(scores, axis=-1, output_type=tf.int32)
     return Assignment(labels, u, cluster_error, example_error, steps)
+
+
+def warn_of_error(cluster_error: float, strength: float) -> None:
+    """Warns if the clusters of a plan do not have their shares."""
+    if cluster_error > _WARN_ABOVE:
+        warnings.warn(
+            f"The shares of the clusters are {cluster_error:.3f} away from `marginal` after all "
+            "iterations: the classifier is surer than they allow. Choose a smaller `strength` than "
+            f"{strength:g}, or other shares.",
+            stacklevel=4,
+        )
 
 
 def solve_batch(logits: tf.Tensor, shares: tf.Tensor, strength: float) -> tf.Tensor:

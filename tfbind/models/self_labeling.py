@@ -1,4 +1,3 @@
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from tfbind.labeling.sinkhorn import (
     share_counts,
     solve,
     solve_batch,
+    warn_of_error,
 )
 from tfbind.layers import AdditiveGaussianNoise
 from tfbind.models import _batch
@@ -33,7 +33,6 @@ _SHARE_RATE = 0.2  # at which shares move at a label step
 _LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
 _LOSS_RATE = 0.01  # at which the losses of the heads are averaged over steps
 _SCHEDULE = ("num_label_steps", "num_label_epochs", "num_online_epochs")
-_WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -74,8 +73,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         num_label_epochs: Integer, the epochs that these are spread over.
         num_online_epochs: Integer >= 0, epochs at first in which each step solves the labels of
             its batch, from other views of it; label steps come after them. Digits need these, all
-            the time: with equal shares a label step gives the same surplus of a large kind to
-            other clusters for an epoch, and a network learns that.
+            the time: a label step gives what a large kind has too many of to others for an epoch.
         seed: Integer, for the first labels and the distortions, or None to draw one.
 
     Call arguments:
@@ -190,10 +188,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     @property
     def best_head(self) -> int:
-        """The head whose labels fitted best when they were last solved.
-
-        Where they are those of batches, it is the one whose loss was least in the last hundred.
-        """
+        """The head whose labels fit best: the last that were solved, or those of late batches."""
         return int(self._best_head())
 
     def _best_head(self) -> tf.Tensor:
@@ -327,7 +322,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
                 "infinity; the training diverged, start again with a smaller learning rate."
             )
         self.adopt_labels(found)
-        self._warn_of_errors()
+        warn_of_error(float(self.cluster_error), self.strength)
 
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
@@ -376,15 +371,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self.head_losses.assign(found["head_losses"])
         self.shares.assign(found["shares"])
         self.row_labels.assign(found["labels"])
-
-    def _warn_of_errors(self) -> None:
-        if self.cluster_error > _WARN_ABOVE:
-            warnings.warn(
-                f"The shares of the clusters are {float(self.cluster_error):.3f} away from "
-                "`marginal` after all iterations: the classifier is surer than they allow. Choose "
-                f"a smaller `strength` than {self.strength:g}, or other shares.",
-                stacklevel=3,
-            )
 
     # What leaves the process.
 

@@ -13,11 +13,11 @@ _FIND = ("groups", "clusters")
 _STEPS = 3000  # of a training, about; epochs follow from the number of examples
 _ROWS_STEPS = 600  # of rows, whose first labels are near the end
 _SCENE = 20  # pixels of drawings
-_SCENE_STEPS = 1600  # of a training on them, about
+_SCENE_STEPS = 4000  # of a training on them, about
 _EPOCHS = (10, 200)  # fewest and most
 _ROWS_RATE = 3e-3  # at a third of it, a rare kind is learned late
 _NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each other mix
-_IMAGES = 4000  # that groups are learned from, with copies
+_IMAGES = 40_000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
 _FEW = 10  # clusters where nobody says how many
 
@@ -74,7 +74,7 @@ def _groups(look: reading.Look, find: str | None) -> Plan:
     preset = get("rc-shapes-restarts").changed(num_groups=2, copies=copies, patience=None)
     reasons = (
         f"Finds the parts of each picture ({why}; --find clusters finds kinds of pictures).",
-        f"By Reconstruction Clustering, which sees {copies} moved copies of each, too.",
+        f"By Reconstruction Clustering, which sees {copies} copies of each, turned and moved.",
         f"Sees them as {_SCENE}x{_SCENE} pixels of two tones; --size 28 sees finer lines.",
     )
     preset = _named(preset, steps=_SCENE_STEPS, num_images=look.num * (1 + copies))
