@@ -12,39 +12,30 @@ import re
 
 import pytest
 
-from tfbind import _catalogue, training
+from tfbind import _catalogue, _listing, training
 
 RESULTS = (pathlib.Path(__file__).resolve().parents[1] / "docs" / "results.md").read_text("utf-8")
-BY_HAND = {"our_score": None, "accelerator": False}
-
-
-def said_by(preset):
-    """Returns what a preset says of itself, as the catalogue has it."""
-    return {
-        "preset": preset.name,
-        "model": preset.model.name,
-        "task": type(preset.task).__name__,
-        "data": preset.task.dataset,
-        "metric": preset.task.METRIC,
-        "paper_score": preset.paper.score,
-        "summary": preset.summary,
-        "source": preset.paper.source,
-    }
-
-
-def expected():
-    """Returns the catalogue as it has to be: what presets say, and what is kept by hand."""
-    old = _catalogue.presets()
-    kept = {name: {key: entry[key] for key in BY_HAND} for name, entry in old.items()}
-    presets = map(training.presets.get, training.presets.names())
-    return [{**said_by(preset), **BY_HAND, **kept.get(preset.name, {})} for preset in presets]
 
 
 def test_it_is_that_of_the_presets():
+    expected = list(_catalogue.completed(training.presets.described()).values())
     if os.environ.get("WRITE_CATALOGUE"):
-        lines = ",\n".join(json.dumps(entry) for entry in expected())
-        _catalogue.CATALOGUE.write_text(f"[\n{lines}\n]\n", "utf-8")
-    assert list(_catalogue.presets().values()) == expected()
+        entries = ",\n".join(json.dumps(entry) for entry in expected)
+        made_of = json.dumps(_catalogue.fingerprint())
+        text = f'{{"made_of": {made_of}, "presets": [\n{entries}\n]}}\n'
+        _catalogue.CATALOGUE.write_text(text, "utf-8")
+    assert list(_catalogue.presets().values()) == expected
+    assert _catalogue.is_current(), "WRITE_CATALOGUE=1"
+
+
+def test_a_preset_of_a_new_file_is_listed(tmp_path, monkeypatch):
+    """Without the catalogue written anew, and where nothing is loaded."""
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "mine.py").write_text("PRESETS = ()")
+    monkeypatch.setattr(_catalogue, "_PRESETS", folder)
+    assert not _catalogue.is_current()
+    assert _listing.presets() == _catalogue.completed(training.presets.described())
 
 
 SCORED = [entry for entry in _catalogue.presets().values() if entry["our_score"] is not None]

@@ -1,11 +1,13 @@
 """Which presets there are, and which have weights in the box: read from files, without Keras.
 
-`catalogue.json` says of every preset what `tfbind list` shows. A test compares it with the presets,
-and writes it anew if asked to; `our_score`, which docs/results.md backs, and `accelerator` are kept
-there by hand. `weights` holds a run folder for every preset in the box, with its card.
+`catalogue.json` says of every preset what `tfbind list` shows, and of which files of presets it was
+made. A test compares it with them, and writes it anew if asked to; `our_score`, which
+docs/results.md backs, and `accelerator` are kept there by hand. `weights` holds a run folder for
+every preset in the box, with its card.
 """
 
 import difflib
+import hashlib
 import json
 import pathlib
 from collections.abc import Iterable
@@ -14,11 +16,42 @@ from typing import Any
 _HERE = pathlib.Path(__file__).resolve().parent
 CATALOGUE = _HERE / "catalogue.json"
 WEIGHTS = _HERE / "weights"
+_PRESETS = _HERE / "training" / "presets"
+_KEPT_BY_HAND = {"our_score": None, "accelerator": False}
+
+Entry = dict[str, Any]  # what is known of a preset
 
 
-def presets() -> dict[str, dict[str, Any]]:
-    """Returns what is known of every preset, by its name."""
-    return {entry["preset"]: entry for entry in json.loads(CATALOGUE.read_text("utf-8"))}
+def presets() -> dict[str, Entry]:
+    """Returns what the catalogue has of every preset, by its name."""
+    return {entry["preset"]: entry for entry in _read()["presets"]}
+
+
+def is_current() -> bool:
+    """Whether the catalogue was made of the files of presets as they are."""
+    return _read()["made_of"] == fingerprint()
+
+
+def fingerprint() -> str:
+    """Returns what tells the files of presets from all others."""
+    digest = hashlib.sha256()
+    for path in sorted(_PRESETS.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def completed(described: Iterable[Entry]) -> dict[str, Entry]:
+    """Returns what presets say of themselves, by name, with what is kept by hand."""
+    old = presets()
+    by_hand = {name: {key: entry[key] for key in _KEPT_BY_HAND} for name, entry in old.items()}
+    return {
+        entry["preset"]: {**entry, **by_hand.get(entry["preset"], _KEPT_BY_HAND)}
+        for entry in described
+    }
+
+
+def _read() -> dict[str, Any]:
+    return json.loads(CATALOGUE.read_text("utf-8"))
 
 
 def boxed() -> dict[str, pathlib.Path]:

@@ -1,5 +1,7 @@
 """`tfbind list`: the presets by what they are for, with our scores beside the papers'."""
 
+import importlib
+import sys
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -7,7 +9,7 @@ import click
 
 from tfbind import _catalogue, _console, _numbers
 
-_Entry = dict[str, Any]  # what is known of a preset
+_PRESETS = "tfbind.training.presets"
 
 # Heading and score, of the tasks that the presets are for.
 _WANTED = (
@@ -24,12 +26,23 @@ _LEGEND = (
 )
 
 
+def presets() -> dict[str, _catalogue.Entry]:
+    """Returns what is known of every preset: at once from the catalogue, if that is current.
+
+    Else, or where they are loaded already, the presets say it themselves.
+    """
+    if _catalogue.is_current() and _PRESETS not in sys.modules:
+        return _catalogue.presets()
+    _console.load_tensorflow()
+    return _catalogue.completed(importlib.import_module(_PRESETS).described())
+
+
 @click.command("list")
 @click.argument("name", required=False)
 @_console.as_json
 def list_presets(name: str | None, as_json: bool) -> None:
     """List the presets, the settings of published results, or all that is known of NAME."""
-    entries = {each: _entry(found) for each, found in _catalogue.presets().items()}
+    entries = {each: _entry(found) for each, found in presets().items()}
     if name is None:
         _console.show(list(entries.values()), as_json, _text(entries.values()))
         return
@@ -39,7 +52,7 @@ def list_presets(name: str | None, as_json: bool) -> None:
     _console.show(about, as_json, "\n".join(_lines(about)))
 
 
-def _entry(found: _Entry) -> _Entry:
+def _entry(found: _catalogue.Entry) -> _catalogue.Entry:
     """Returns what is known of a preset; of one in the box, the score of its weights."""
     boxed = found["preset"] in _catalogue.boxed()
     scores = _catalogue.card(found["preset"])["scores"] if boxed else {}
@@ -47,7 +60,7 @@ def _entry(found: _Entry) -> _Entry:
     return {**found, "our_score": ours, "in_the_box": boxed}
 
 
-def _text(entries: Collection[_Entry]) -> str:
+def _text(entries: Collection[_catalogue.Entry]) -> str:
     tiny = [entry for entry in entries if entry["preset"].endswith("-tiny")]
     parts = [
         _part(f"{wanted} ({score})", [x for x in entries if x["task"] in tasks and x not in tiny])
@@ -56,7 +69,7 @@ def _text(entries: Collection[_Entry]) -> str:
     return "\n\n".join([*parts, _part(_TESTS, tiny), _console.wrapped(_LEGEND)])
 
 
-def _part(heading: str, entries: Iterable[_Entry]) -> str:
+def _part(heading: str, entries: Iterable[_catalogue.Entry]) -> str:
     rows = [
         (
             entry["preset"],
@@ -73,7 +86,7 @@ def _said(metric: str, score: float | None) -> str:
     return _numbers.said(metric, score) if metric == "error" else _numbers.number(score, ".3f")
 
 
-def _lines(about: _Entry) -> list[str]:
+def _lines(about: _catalogue.Entry) -> list[str]:
     """Returns all that is known of a preset, without what is not."""
     width = max(map(len, about)) + 2
     return [

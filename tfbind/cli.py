@@ -67,7 +67,7 @@ def train(
     the run is the one that looks best without labels. With --seeds there is a folder seed-SEED for
     each in the run folder, and a table of their scores.
     """
-    _catalogue.check_preset(preset, ("auto", *_catalogue.presets()))
+    _catalogue.check_preset(preset, ("auto", *_listing.presets()))
     _console.load_tensorflow()
     from tfbind import _training, training
     from tfbind.training.processes import num_cores
@@ -301,7 +301,7 @@ def search(
 
     The ranges are the paper's. A search that was interrupted goes on where it was.
     """
-    _catalogue.check_preset(preset, _catalogue.presets())
+    _catalogue.check_preset(preset, _listing.presets())
     _console.load_tensorflow()
     from tfbind.training import presets
     from tfbind.training import search as searching

@@ -420,7 +420,7 @@ REGISTRY = (
             event_shape, backbone=_network(event_shape, layer)
         ),
         # a convolution, a dense layer and their normalisation, heads, labels, and notes of them
-        num_weights=(9 * 4 + 4 * 4) + (64 * 6 + 4 * 6) + 6 * (6 + 1) + 2 * 16 + (6 + 2 + 1 + 1),
+        num_weights=(9 * 4 + 4 * 4) + (64 * 6 + 4 * 6) + 6 * (6 + 1) + 2 * 16 + (6 + 2 + 2 + 1 + 1),
     ),
     _tagger_entry("binary", normalization="layer"),
     _tagger_entry(

@@ -7,6 +7,7 @@ import keras
 
 from tfbind import _catalogue
 from tfbind.models._base import BaseModel
+from tfbind.training import presets
 from tfbind.training.folder import Path, Run
 from tfbind.training.selection import regroup
 
@@ -77,7 +78,7 @@ def located(run: Path) -> pathlib.Path:
         return boxed[name]
     if path.exists() or path.suffix or len(path.parts) != 1:  # `Run` says what is the matter there
         return path
-    known = _catalogue.presets()
+    known = presets.names()
     if name in known:
         raise ValueError(
             f"`run` must be a run folder, a Keras file, or a preset in the box. Received: {name!r},"

@@ -5,6 +5,7 @@
 
 import importlib
 import pkgutil
+from typing import Any
 
 from tfbind._catalogue import check_preset
 from tfbind.training.preset import Preset
@@ -31,3 +32,20 @@ def get(name: str) -> Preset:
     """
     check_preset(name, names())
     return next(preset for preset in _PRESETS if preset.name == name)
+
+
+def described() -> list[dict[str, Any]]:
+    """Returns what `tfbind list` shows of each preset, but for our scores."""
+    return [
+        {
+            "preset": preset.name,
+            "model": preset.model.name,
+            "task": type(preset.task).__name__,
+            "data": preset.task.dataset,
+            "metric": preset.task.METRIC,
+            "paper_score": preset.paper.score,
+            "summary": preset.summary,
+            "source": preset.paper.source,
+        }
+        for preset in _PRESETS
+    ]
