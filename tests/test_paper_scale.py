@@ -90,7 +90,7 @@ def noted_labels(kind, patched):
     return labels
 
 
-@pytest.mark.filterwarnings("ignore:For 5 epochs only", "ignore:Members?", "ignore:The members")
+@pytest.mark.filterwarnings("ignore:For .* epochs only", "ignore:Members?", "ignore:The members")
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatch):
     agreed = noted_labels(PseudoLabelEnsemble, monkeypatch)

@@ -17,7 +17,11 @@ def blocks(language):
 
 
 def test_the_lines_of_python_run(capsys):
-    (lines,) = blocks("python")
+    loading, lines = blocks("python")
+    names = {}
+    exec(compile(loading, "README.md", "exec"), names)
+    assert names["groups"].shape == (8, 28, 28) and names["groups"].max() == 2
+    capsys.readouterr()
     exec(compile(lines, "README.md", "exec"), {})
     scores = eval(capsys.readouterr().out)
     promised = float(re.search(r"`ami` of about (0?\.\d+)", README).group(1))

@@ -92,4 +92,4 @@ def test_quickstart_without_training(folder, monkeypatch):
     assert "All 4 answers to the same 4 images agree." in text
     assert "tfbind group rc-shapes YOUR.png" in text
     left = {path.name for path in (folder / "runs" / "pretrained").iterdir()}
-    assert left == {"groups.png", "export"}
+    assert left == {"groups.png", "report.html", "export"}

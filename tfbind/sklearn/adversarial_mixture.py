@@ -38,8 +38,9 @@ class AdversarialMixtureClusterer(IncrementalClusterer):
 
     Example:
 
-    >>> rows = np.random.default_rng(0).normal(size=(40, 3))
-    >>> clusterer = tfbind.sklearn.AdversarialMixtureClusterer(2, max_iter=3, random_state=0)
+    >>> middles = np.repeat([[-2, 0, 2], [2, 0, -2]], 20, axis=0)
+    >>> rows = middles + np.random.default_rng(0).normal(0, 0.1, middles.shape)
+    >>> clusterer = tfbind.sklearn.AdversarialMixtureClusterer(2, max_iter=30, random_state=1)
     >>> clusterer.fit(rows).transform(rows).shape
     (40, 2)
     >>> clusterer.model_.generate([0, 1]).shape
