@@ -10,7 +10,7 @@ from tfbind.models import UntappedVAE
 from tfbind.reporting import embedded
 from tfbind.reporting.examples import Shown
 
-_EXEMPLARS = 7
+_EXEMPLARS = 8
 _ROWS = 5  # of a table, instead
 _DOUBTFUL = 4  # members of a cluster that are shown as its least sure ones
 _LEAST_SURE = 12  # examples, of all
