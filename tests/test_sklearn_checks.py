@@ -24,6 +24,8 @@ EXPECTED = {
         "asks whatever has predict_proba for the tags of a classifier, which a clusterer has not",
     ),
 }
+# A game of 120 steps, which the many checks have time for, finds no clusters yet.
+TOO_SHORT = {"check_clustering": "asks for clusters after 120 steps; it takes about 800"}
 QUICK = SelfLabelingClusterer(units=(16,), num_heads=1, max_iter=5)
 ALL = (
     QUICK,
@@ -62,4 +64,6 @@ def test_what_is_expected_to_fail_does_so_for_want_of_a_cluster_alone(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", ALL, ids=lambda each: type(each).__name__)
 def test_everything(estimator):
-    check_estimator(estimator, expected_failed_checks=EXPECTED, on_skip=None)
+    is_game = isinstance(estimator, AdversarialMixtureClusterer)
+    expected = EXPECTED | TOO_SHORT if is_game else EXPECTED
+    check_estimator(estimator, expected_failed_checks=expected, on_skip=None)
