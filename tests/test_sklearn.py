@@ -151,17 +151,6 @@ def test_a_search_without_labels():
     assert search.best_params_ == {"learning_rate": 1e-2}
 
 
-@pytest.mark.slow
-def test_a_search_for_the_number_of_clusters():
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), SelfLabelingClusterer(max_iter=20, random_state=0)),
-        {"selflabelingclusterer__n_clusters": [6, 5, 4, 3, 2]},
-        scoring=agreement_scorer,
-        cv=3,
-    )
-    assert search.fit(RAW).best_params_ == {"selflabelingclusterer__n_clusters": 4}
-
-
 def test_agreement_is_highest_where_halves_find_the_same():
     rows, _ = make_blobs(300, centers=4, random_state=3)
     scores = {

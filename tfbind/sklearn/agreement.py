@@ -10,7 +10,9 @@ def agreement_scorer(estimator: Any, X: Any, y: None = None) -> float:
     The `scoring` of `GridSearchCV` that chooses the number of clusters, without labels: a clone
     is trained on the held-out rows, and both cluster them. With as many clusters as there are
     kinds both find the same ones; with more, each splits another kind. `score` cannot tell, for
-    more clusters can have more mutual information.
+    more clusters can have more mutual information. It works where kinds stand apart and clusters
+    are of a size, as those of k-means; one that learns shares may leave a cluster empty, and
+    then agrees with one too many. `tfbind.training.select_num_clusters` is for those.
 
     Args:
         estimator: A trained clusterer with `predict`, or a `Pipeline` that ends in one.
