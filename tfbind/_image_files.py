@@ -9,7 +9,7 @@ import PIL.Image
 
 from tfbind import _files, plots
 from tfbind._inputs import Item
-from tfbind.reporting import groups
+from tfbind.plots.groups import picture_overlay
 
 _SHORT_SIDE = 224  # pixels that an overlay has at least, so that it can be seen
 
@@ -31,8 +31,8 @@ def write(folder: str | os.PathLike, item: Item, assignments: np.ndarray) -> dic
     if item.picture is None or item.preparation is None:
         overlay = plots.overlay(item.array, assignments)
         return _write_all(pathlib.Path(folder, item.name), item.array, assignments, overlay)
-    overlay = groups.overlay_of(item.preparation, item.picture, assignments)
     assignments = item.preparation.put_back(assignments, item.picture)
+    overlay = picture_overlay(item.preparation, item.picture, assignments)
     lit = item.preparation.lit(item.picture)
     return _write_all(pathlib.Path(folder, item.name), lit, assignments, overlay)
 

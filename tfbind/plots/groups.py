@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from tfbind import metrics
+from tfbind import metrics, reading
 from tfbind._validation import check_shape
 from tfbind.plots import canvas
 
@@ -66,6 +66,21 @@ def tinted(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:
     colors = _blend(assignments).astype("float32")
     mixed = 255 * image * kept[..., None] + _TINT * colors
     return np.clip(np.rint(mixed), 0, 255).astype("uint8")
+
+
+def picture_overlay(
+    preparation: reading.Pictures, picture: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """Returns a picture of a person's own in the groups' colours, uint8 `[H, W, 3]`.
+
+    Args:
+        preparation: How the model sees it.
+        picture: float32 `[H, W, C]` in [0, 1].
+        shares: Of its pixels, `[K, H, W]`, as `preparation.put_back` gives them.
+    """
+    if preparation.invert or picture.shape[-1] == 3:
+        return tinted(picture, shares * preparation.lit(picture))
+    return overlay(picture, shares)
 
 
 def label_map(image: ArrayLike, assignments: ArrayLike) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tfbind import metrics, plots, reading
+from tfbind.plots.groups import picture_overlay
 from tfbind.reporting import embedded
 from tfbind.reporting.clusters import colors
 from tfbind.reporting.examples import Shown
@@ -73,10 +74,7 @@ def overlay_of(
     preparation: reading.Pictures, picture: np.ndarray, assignments: np.ndarray
 ) -> np.ndarray:
     """Returns a picture of a person's own in the groups' colours, uint8 `[H, W, 3]`."""
-    assignments = preparation.put_back(assignments, picture)
-    if preparation.invert or picture.shape[-1] == 3:
-        return plots.tinted(picture, assignments * preparation.lit(picture))
-    return plots.overlay(picture, assignments)
+    return picture_overlay(preparation, picture, preparation.put_back(assignments, picture))
 
 
 def _true_groups(shown: Shown, place: int, truth: np.ndarray) -> str:
