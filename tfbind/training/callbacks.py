@@ -166,16 +166,15 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._num_steps = 0  # of the epoch
-        self._held: dict[str, tuple[int, int]] = {}  # epochs and steps for which each is so
-        self._unsaid: dict[str, str] = {}
-        self._said: set[str] = set()
+        self._held: dict[str, tuple[int, int, str]] = {}  # for how many epochs and steps, and what
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._num_steps = batch + 1
 
     def on_train_end(self, logs: Logs = None) -> None:
-        for state in tuple(self._unsaid):
-            self._say(state)
+        for epochs, steps, sentence in self._held.values():
+            if epochs >= self.patience and steps < self.min_steps:
+                self._say(epochs, sentence)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._watch_clusters(logs, self.model.num_clusters)
@@ -201,20 +200,20 @@ class CollapseWarning(keras.callbacks.Callback):
         )
 
     def _warn(self, state, holds, sentence):
-        before = self._held.get(state, (0, 0))
-        epochs, steps = (before[0] + 1, before[1] + self._num_steps) if holds else (0, 0)
-        self._held[state] = epochs, steps
-        self._unsaid.pop(state, None)
-        if epochs >= self.patience and state not in self._said:
-            self._unsaid[state] = f"For {epochs} epochs {sentence}"
-            if steps >= self.min_steps:
-                self._say(state)
-        elif not holds:
-            self._said.discard(state)
+        epochs, steps, _ = self._held.pop(state, (0, 0, ""))
+        if not holds:
+            return
+        was_due = self._is_due(epochs, steps)
+        epochs, steps = epochs + 1, steps + self._num_steps
+        self._held[state] = epochs, steps, sentence
+        if self._is_due(epochs, steps) and not was_due:
+            self._say(epochs, sentence)
 
-    def _say(self, state):
-        self._said.add(state)
-        warnings.warn(self._unsaid.pop(state), stacklevel=2)
+    def _is_due(self, epochs, steps):
+        return epochs >= self.patience and steps >= self.min_steps
+
+    def _say(self, epochs, sentence):
+        warnings.warn(f"For {epochs} epochs {sentence}", stacklevel=2)
 
 
 class GroupPictures(keras.callbacks.Callback):
