@@ -279,7 +279,8 @@ def _diagnosis(model: keras.Model, examples: Examples, source: Source) -> dict[s
 
     A task with a data set is judged by its test images: some train on simpler ones, of one thing.
     """
-    judged = source.test() if source.own is None else examples
+    is_given = source.own is not None or source.examples is not None
+    judged = examples if is_given else source.test()
     some = judged.take(slice(_DIAGNOSED)).floats().image
     unseen = None if source.own is None else source.test().image
     return {"diagnosis": [finding._asdict() for finding in diagnose(model, some, unseen)]}
