@@ -169,11 +169,7 @@ def evaluate(
             num_iterations=iterations,
         )
     preset = folder.preset
-    paper = {preset.task.METRIC: preset.paper.score}
-    rows = [
-        (name, _numbers.said(name, value), _numbers.said(name, paper.get(name)))
-        for name, value in scores.items()
-    ]
+    rows = _numbers.beside_paper(scores, preset.task.METRIC, preset.paper.score)
     result = {"preset": preset.name, **scores, "paper_score": preset.paper.score}
     text = f"{_console.table(('score', 'here', 'paper'), rows)}\n{_training.after_scoring(run)}"
     _console.show(result, as_json, text)

@@ -140,16 +140,9 @@ def _section(run: Run, model: keras.Model, shown: Shown) -> Mapping[str, Any] | 
 
 def _scores(run: Run) -> list[dict[str, str]]:
     """Returns what `evaluate` noted, as the command line says it, beside the paper's number."""
-    preset = run.preset
-    paper = {preset.task.METRIC: preset.paper.score}
-    return [
-        {
-            "name": name,
-            "here": _numbers.said(name, value),
-            "paper": _numbers.said(name, paper.get(name)),
-        }
-        for name, value in run.metrics.get("test", {}).items()
-    ]
+    preset, scores = run.preset, run.metrics.get("test", {})
+    rows = _numbers.beside_paper(scores, preset.task.METRIC, preset.paper.score)
+    return [dict(zip(("name", "here", "paper"), row, strict=True)) for row in rows]
 
 
 def _figures(run: Run, model: keras.Model, shown: Shown | None) -> list[dict[str, str]]:
