@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import decomposition, manifold
 
-from tfbind import metrics, plots
+from tfbind import metrics
 from tfbind.models import UntappedVAE
-from tfbind.reporting import embedded
+from tfbind.plots import canvas
+from tfbind.reporting import columns, embedded
 from tfbind.reporting.examples import Shown
 
 _EXEMPLARS = 8
@@ -89,13 +90,13 @@ def section(model: Any, outputs: dict[str, np.ndarray], shown: Shown, seed: int)
         "columns": [] if table is None else [table.names[i] for i in told],
         "left_out": 0 if table is None else len(table.names) - len(told),
         "confusion": _confusion(shown, found, len(clusters)),
-        "map": _map(model, outputs, shown, seed),
+        "map": _map(model, outputs, shown, table, seed),
     }
 
 
 def colors(count: int) -> list[str]:
     """Returns the colour of each group or cluster as `#rrggbb`."""
-    return ["#" + bytes(color).hex() for color in plots.group_colors(count)]
+    return [canvas.line_color(number) for number in range(count)]
 
 
 def _labels(shown: Shown) -> np.ndarray | None:
@@ -144,7 +145,11 @@ def _confusion(shown: Shown, found: np.ndarray, num_clusters: int) -> dict[str, 
 
 
 def _map(
-    model: Any, outputs: dict[str, np.ndarray], shown: Shown, seed: int
+    model: Any,
+    outputs: dict[str, np.ndarray],
+    shown: Shown,
+    table: columns.Table | None,
+    seed: int,
 ) -> dict[str, Any] | None:
     """Returns the map of some examples; None if there are too few, or all are alike."""
     count = len(shown.names)
@@ -162,7 +167,7 @@ def _map(
         "clusters": found.argmax(axis=1).tolist(),
         "sure": found.max(axis=1).round(3).tolist(),
         "names": [f"row {shown.names[i]}" if shown.is_table else shown.names[i] for i in some],
-        "rows": _told_rows(shown, some),
+        "rows": None if table is None else _told_rows(table, some),
         "sprite": _sprite(shown.examples.image[some]),
     }
 
@@ -194,10 +199,7 @@ def embed(features: np.ndarray, seed: int, width: float = 1000.0) -> np.ndarray 
     return (points - low) / spread * width
 
 
-def _told_rows(shown: Shown, some: np.ndarray) -> list[str] | None:
-    table = shown.table
-    if table is None:
-        return None
+def _told_rows(table: columns.Table, some: np.ndarray) -> list[str]:
     names = table.names[:_TOLD]
     return [
         "\n".join(f"{name}: {text}" for name, text in zip(names, table.texts[i], strict=False))

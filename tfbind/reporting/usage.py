@@ -35,8 +35,8 @@ def usage_of(run: Run, model: keras.Model, own: reading.OwnData | None) -> Usage
     verb, out = ("group", "groups") if groups else ("cluster", "labels.csv")
     return Usage(
         python=_python(run, model, groups),
-        command=f"tfbind {verb} {_quoted(path)} {_quoted(files)} --out {out}",
-        serve=f"tfbind serve {_quoted(path)}",
+        command=f"tfbind {verb} {shlex.quote(path)} {shlex.quote(files)} --out {out}",
+        serve=f"tfbind serve {shlex.quote(path)}",
         curl=_curl(run, model, own),
     )
 
@@ -90,10 +90,10 @@ def _curl(run: Run, model: keras.Model, own: reading.OwnData | None) -> str:
         file = str(own.origins[0][0]) if own is not None and own.origins else "YOUR.png"
         body = _body("from_file", {"file": [{"b64": "FILE"}]})
         before, after = body.split("FILE")
-        printed = f"printf %s {_quoted(before)}; base64 < {_quoted(file)} | tr -d '\\n'"
-        return f"({printed}; printf %s {_quoted(after)}) |\n  curl -d @- {url}"
+        printed = f"printf %s {shlex.quote(before)}; base64 < {shlex.quote(file)} | tr -d '\\n'"
+        return f"({printed}; printf %s {shlex.quote(after)}) |\n  curl -d @- {url}"
     if isinstance(run.preparation, reading.Rows):
-        return f"curl -d {_quoted(_body('from_row', _row(run.preparation)))} \\\n  {url}"
+        return f"curl -d {shlex.quote(_body('from_row', _row(run.preparation)))} \\\n  {url}"
     return _of_values(run, model, url)
 
 
@@ -119,12 +119,8 @@ def _of_values(run: Run, model: keras.Model, url: str) -> str:
         f"import json, numpy; x = numpy.load({file!r}).reshape({shape})[:1].tolist(); "
         f'print(json.dumps({{"signature_name": "{signature}", "inputs": {{"{key}": x}}}}))'
     )
-    return f"python -c {_quoted(code)} |\n  curl -d @- {url}"
+    return f"python -c {shlex.quote(code)} |\n  curl -d @- {url}"
 
 
 def _body(signature: str, inputs: dict[str, Any]) -> str:
     return json.dumps({"signature_name": signature, "inputs": inputs})
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)
