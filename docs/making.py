@@ -128,9 +128,9 @@ def _help(context: click.Context) -> str:
 def _presets_page() -> str:
     """Returns a page with a table of all presets."""
     rows = "".join(
-        f"   * - ``{name}``\n     - {presets.get(name).model.name}\n"
-        f"     - {presets.get(name).task.dataset}\n     - {_escaped(presets.get(name).summary)}\n"
-        for name in presets.names()
+        f"   * - ``{each['preset']}``\n     - {each['model']}\n"
+        f"     - {each['data']}\n     - {_escaped(each['summary'])}\n"
+        for each in presets.described()
     )
     head = "   * - Preset\n     - Model\n     - Data\n     - What it is\n"
     table = (

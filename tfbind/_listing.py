@@ -42,7 +42,8 @@ def presets() -> dict[str, _catalogue.Entry]:
 @_console.as_json
 def list_presets(name: str | None, as_json: bool) -> None:
     """List the presets, the settings of published results, or all that is known of NAME."""
-    entries = {each: _entry(found) for each, found in presets().items()}
+    boxed = _catalogue.boxed()
+    entries = {each: _entry(found, each in boxed) for each, found in presets().items()}
     if name is None:
         _console.show(list(entries.values()), as_json, _text(entries.values()))
         return
@@ -52,9 +53,8 @@ def list_presets(name: str | None, as_json: bool) -> None:
     _console.show(about, as_json, "\n".join(_lines(about)))
 
 
-def _entry(found: _catalogue.Entry) -> _catalogue.Entry:
+def _entry(found: _catalogue.Entry, boxed: bool) -> _catalogue.Entry:
     """Returns what is known of a preset; of one in the box, the score of its weights."""
-    boxed = found["preset"] in _catalogue.boxed()
     scores = _catalogue.card(found["preset"])["scores"] if boxed else {}
     ours = scores.get(found["metric"], found["our_score"])
     return {**found, "our_score": ours, "in_the_box": boxed}
