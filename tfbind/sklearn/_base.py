@@ -35,20 +35,30 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     """A clustering model as scikit-learn has estimators.
 
     Subclasses keep their arguments as they are, make a compiled model of them, and say under which
-    key of the model's outputs `transform` finds what it returns. All have the arguments
-    `n_clusters`, `n_init`, `learning_rate`, `batch_size`, `max_iter` and `random_state`.
+    key of the model's outputs `transform` finds what it returns.
     """
 
     features = "probabilities"
     num_steps = 600  # of a training, about
     most_epochs = 60
     image_shape: Any = None
-    n_clusters: Any
-    n_init: Any
-    learning_rate: Any
-    batch_size: Any
-    max_iter: Any
-    random_state: Any
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        n_init: int,
+        learning_rate: float,
+        batch_size: int | str,
+        max_iter: int | str,
+        random_state: Any,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_init = n_init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.random_state = random_state
 
     def _make_model(self, event_shape: tuple[int, ...], epochs: int, seed: int) -> keras.Model:
         """Returns a fresh compiled model; its arguments that all have are checked."""

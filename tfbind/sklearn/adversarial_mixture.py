@@ -64,15 +64,17 @@ class AdversarialMixtureClusterer(IncrementalClusterer):
         max_iter: int | str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.n_clusters = n_clusters
+        super().__init__(
+            n_clusters,
+            n_init=n_init,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            random_state=random_state,
+        )
         self.latent_dim = latent_dim
         self.hidden_units = hidden_units
         self.gradient_penalty = gradient_penalty
-        self.n_init = n_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.random_state = random_state
 
     def _make_model(self, event_shape: tuple[int, ...], epochs: int, seed: int) -> keras.Model:
         model = AdversarialMixture(

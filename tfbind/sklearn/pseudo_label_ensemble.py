@@ -63,15 +63,17 @@ class PseudoLabelEnsembleClusterer(Clusterer):
         max_iter: int | str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.n_clusters = n_clusters
+        super().__init__(
+            n_clusters,
+            n_init=n_init,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            random_state=random_state,
+        )
         self.num_members = num_members
         self.hidden_units = hidden_units
         self.noise = noise
-        self.n_init = n_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.random_state = random_state
 
     def _make_model(self, event_shape: tuple[int, ...], epochs: int, seed: int) -> keras.Model:
         model = PseudoLabelEnsemble(

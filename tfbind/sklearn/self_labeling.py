@@ -8,10 +8,9 @@ import numpy as np
 from tfbind.layers import AdditiveGaussianNoise, RandomAffine
 from tfbind.models import SelfLabeling
 from tfbind.sklearn._base import AUTO, IncrementalClusterer
+from tfbind.training.auto import ROWS_NOISE, ROWS_UNITS
 
-_UNITS = (128, 128, 64)
 _IMAGE_UNITS = (32, 64, 64)
-_NOISE = 0.5  # on columns of deviation 1
 _SHIFT = 1 / 12  # of the side of an image
 
 
@@ -37,7 +36,7 @@ class SelfLabelingClusterer(IncrementalClusterer):
         num_heads: Integer >= 1, clusterings that share the network; the best one answers.
         strength: Float > 0: the larger, the more labels follow the classifier.
         num_online_epochs: Integer >= 0, epochs at first whose steps find the labels of their batch
-            from other views of it; of images as large as MNIST's have two thirds of all epochs.
+            from other views of it; of images as large as MNIST's have as many as `max_iter`.
         n_init: Integer >= 1, starts, of which the one with the highest `score` is kept.
         learning_rate: Float > 0, Adam's.
         batch_size: Integer >= 1; "auto" for an eighth of the rows, from 16 to 128.
@@ -86,7 +85,14 @@ class SelfLabelingClusterer(IncrementalClusterer):
         max_iter: int | str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.n_clusters = n_clusters
+        super().__init__(
+            n_clusters,
+            n_init=n_init,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            random_state=random_state,
+        )
         self.image_shape = image_shape
         self.marginal = marginal
         self.augmentation = augmentation
@@ -94,15 +100,10 @@ class SelfLabelingClusterer(IncrementalClusterer):
         self.num_heads = num_heads
         self.strength = strength
         self.num_online_epochs = num_online_epochs
-        self.n_init = n_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.random_state = random_state
 
     def _make_model(self, event_shape: tuple[int, ...], epochs: int, seed: int) -> keras.Model:
         of_tables = self.image_shape is None
-        units = _UNITS if of_tables else _IMAGE_UNITS
+        units = ROWS_UNITS if of_tables else _IMAGE_UNITS
         marginal = self.marginal
         if isinstance(marginal, str) and marginal == AUTO:
             marginal = "learned" if of_tables else None
@@ -126,6 +127,6 @@ class SelfLabelingClusterer(IncrementalClusterer):
         if self.augmentation != AUTO:
             return copy.deepcopy(self.augmentation)  # training builds it
         if self.image_shape is None:
-            return AdditiveGaussianNoise(_NOISE, seed=seed)
+            return AdditiveGaussianNoise(ROWS_NOISE, seed=seed)
         shift = _SHIFT * event_shape[0]
         return RandomAffine(rotation=10.0, scale=0.1, shear=0.1, shift=shift, seed=seed)

@@ -16,7 +16,8 @@ _SCENE = 20  # pixels of drawings
 _SCENE_STEPS = 4000  # of a training on them, about
 _EPOCHS = (10, 200)  # fewest and most
 _ROWS_RATE = 3e-3  # at a third of it, a rare kind is learned late
-_NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each other mix
+ROWS_UNITS = (128, 128, 64)
+ROWS_NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each other mix
 _IMAGES = 40_000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
 _FEW = 10  # clusters where nobody says how many
@@ -106,8 +107,8 @@ def _of_rows(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]
     preset = get("sela-digits")
     settings: Mapping[str, Any] = {
         **preset.model.settings,
-        "units": (128, 128, 64),
-        "augmentation": Part("AdditiveGaussianNoise", stddev=_NOISE),
+        "units": ROWS_UNITS,
+        "augmentation": Part("AdditiveGaussianNoise", stddev=ROWS_NOISE),
         "marginal": "learned",
         "first_labels": "mixture",
     }
