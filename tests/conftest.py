@@ -67,3 +67,19 @@ def mnist_data_dir():
     if not (folder / "mnist").is_dir():
         pytest.skip(f"no MNIST in {folder}; set TFDS_DATA_DIR to a folder that has it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """An empty data folder of TFDS, for sets that are generated."""
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="session")
+def tfbind():
+    """A function that runs a command with arguments, and returns what came of it."""
+    from click.testing import CliRunner
+
+    from tfbind import cli  # here, for not every test needs it
+
+    return lambda *arguments: CliRunner().invoke(cli.main, list(map(str, arguments)))

@@ -20,11 +20,6 @@ SIZE = 8  # pixels; of the images of rc-tiny
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("tfds")
-
-
-@pytest.fixture(scope="session")
 def trained(tmp_path_factory, data_dir):
     """The run folder of rc-tiny, and what `tfbind train` printed."""
     run = tmp_path_factory.mktemp("runs") / "tiny"

@@ -15,11 +15,6 @@ SETTINGS = ("--set", "max_epochs=1", "--processes", 1)
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("tfds")
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory, data_dir):
     """The folder of a run of two starts, and what was printed."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"

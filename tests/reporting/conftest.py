@@ -3,9 +3,8 @@
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner
 
-from tfbind import cli, data, reading, training
+from tfbind import data, reading, training
 from tfbind.training.source import Source
 
 COLUMN = "<script>alert(1)</script>"
@@ -22,17 +21,6 @@ def finished(folder, preset, own=None, **notes):
     ]
     run.finish(preset.build(shape), history, {"epochs": 3, "loss": 1.0, "diagnosis": [], **notes})
     return run
-
-
-@pytest.fixture
-def tfbind():
-    """A function that runs a command with arguments, and returns what came of it."""
-    return lambda *arguments: CliRunner().invoke(cli.main, list(map(str, arguments)))
-
-
-@pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("tfds")
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""The command line, data sets, and the model of a run, which a test file makes, everywhere."""
+"""Data sets, and the model of a run, which a test file makes, everywhere."""
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from tfbind import cli, data, export, serving, training
+from tfbind import data, export, serving, training
 
 
 @pytest.fixture(scope="session")
@@ -13,12 +12,6 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     data.load("simple_superposition", "test", folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def tfbind():
-    """A function that runs a command with arguments, and returns what came of it."""
-    return lambda *arguments: CliRunner().invoke(cli.main, list(map(str, arguments)))
 
 
 @pytest.fixture(scope="module")
