@@ -27,8 +27,10 @@ class LogisticFlow(tfp.bijectors.Sigmoid):
     """
 
     def _inverse(self, y):
-        margin = _MARGIN * (self.high - self.low)
-        return super()._inverse(tf.clip_by_value(y, self.low + margin, self.high - margin))
+        # Moved as a share: beside a wall far from zero the margin itself would be rounded away
+        share = (y - self.low) / (self.high - self.low)
+        share = tf.clip_by_value(share, _MARGIN, 1 - _MARGIN)
+        return tf.math.log(share) - tf.math.log1p(-share)
 
 
 def logit_normal(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +18,9 @@ from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
 _OPEN, _CLOSE = "«", "»"
+
+_EXAMPLES = ("image", "unlabeled_image")  # what models that normalise by a batch do it by
+_DIFFERING = "`{}` must differ in each batch, which is divided by its deviation."
 
 
 class Field(NamedTuple):
@@ -28,7 +32,7 @@ class Field(NamedTuple):
             any shape.
         integer: Whether it holds integers; otherwise numbers, in float32.
         low: The least value, or None.
-        high: The greatest value, or None.
+        high: The greatest value, or None; of integers what int32 holds at most.
         paired: Whether it has a row for each row of `image`.
     """
 
@@ -63,6 +67,15 @@ def require_keys(batch: Mapping, keys: tuple | list) -> None:
             raise ValueError(f"`x` must have the key {key!r} too. Received: {_listed(batch)}.")
 
 
+def require_again(data: Any, why: str) -> None:
+    """Raises unless data can be gone through more than once, as arrays and datasets can."""
+    if isinstance(data, (keras.utils.PyDataset, Iterator)):
+        raise ValueError(
+            f"`x` must be arrays or a tf.data.Dataset for a model that {why}. "
+            f"Received: {type(data).__name__}; see `tf.data.Dataset.from_generator`."
+        )
+
+
 def check_keys(batch: Mapping, fields: Mapping[str, Field]) -> None:
     """Raises unless the keys are among those of `fields`, and `image` is one of them."""
     if "image" not in batch:
@@ -94,10 +107,7 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
 
 
 def check_values(value: Any, field: Field) -> Any:
-    """Returns an array in float32 or int32; raises ValueError if it is not as declared.
-
-    A tensor without values, as in a graph, passes as it is.
-    """
+    """Returns an array in float32 or int32, or a graph's tensor as it is; raises if unfit."""
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
@@ -109,7 +119,7 @@ def check_values(value: Any, field: Field) -> Any:
     _check_shape(field, value.shape)
     if value.size == 0:
         raise ValueError(f"{_range_rule(field)} Received: none.")
-    if value.min() < field.low or (field.high is not None and value.max() > field.high):
+    if value.min() < field.low or value.max() > _highest(field):
         raise ValueError(
             f"{_range_rule(field)} Received: values from {value.min()} to {value.max()}."
         )
@@ -137,8 +147,12 @@ def _check_shape(field: Field, shape: tuple) -> None:
 
 
 def _range_rule(field: Field) -> str:
-    upper = "up" if field.high is None else f"to {field.high}"
-    return f"`{field.title}` must hold integers from {field.low} {upper}."
+    return f"`{field.title}` must hold integers from {field.low} to {_highest(field)}."
+
+
+def _highest(field: Field) -> int:
+    """Returns the greatest integer that a field may hold, which steps take in int32."""
+    return int(np.iinfo("int32").max if field.high is None else field.high)
 
 
 def checked_dataset(
@@ -172,11 +186,15 @@ def checked_dataset(
     for key, part in batch.items():
         _check_spec(fields[key], part)
 
-    def check(*parts: Any) -> dict:
-        batch = to_dict(*parts)
-        return {key: _check_tensor(fields[key], value, fewest) for key, value in batch.items()}
+    def check(number: tf.Tensor, parts: Any) -> dict:
+        batch = to_dict(*(parts if isinstance(parts, tuple) else (parts,)))
+        where = tf.strings.join([" in batch ", _text(number)])
+        return {
+            key: _check_tensor(fields, key, value, fewest, where) for key, value in batch.items()
+        }
 
-    return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    numbered = dataset.enumerate(start=1)
+    return numbered.map(check, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _check_spec(field: Field, spec: tf.TensorSpec) -> None:
@@ -204,9 +222,11 @@ def _check_spec(field: Field, spec: tf.TensorSpec) -> None:
         )
 
 
-def _check_tensor(field: Field, value: tf.Tensor, fewest: int) -> tf.Tensor:
+def _check_tensor(
+    fields: Mapping[str, Field], key: str, value: tf.Tensor, fewest: int, where: tf.Tensor
+) -> tf.Tensor:
     """Returns a dense tensor of a pipeline; drawing it fails with a sentence if out of range."""
-    value = dense(value)
+    field, value = fields[key], dense(value)
     if _is_column(tuple(value.shape), field):
         value = tf.reshape(value, [-1])
     if field.integer:
@@ -219,21 +239,36 @@ def _check_tensor(field: Field, value: tf.Tensor, fewest: int) -> tf.Tensor:
         rule = f"`{field.title}` must lie in [{field.low}, {field.high}]."
         after = "; rescale them first."
     low, high = tf.reduce_min(value), tf.reduce_max(value)
-    received = ("values from ", _text(low), " to ", _text(high), after)
+    received = ("values from ", _text(low), " to ", _text(high), where, after)
     checks = [_assertion(_within(low, high, field), rule, *received)]
-    if field.paired and fewest > 1:
-        rows = tf.shape(value)[0]
-        rule = f"A batch must hold {fewest} examples or more, whose statistics are taken."
-        after = "; drop the remainder of the dataset, or choose another batch size."
-        checks.append(_assertion(rows >= fewest, rule, _text(rows), after))
+    if key in _EXAMPLES and fewest > 1:
+        checks += _variance_checks(field, value, fewest, where)
     with tf.control_dependencies(checks):
         return tf.cast(value, tf.int32) if field.integer else tf.identity(value)
 
 
+def _variance_checks(
+    field: Field, value: tf.Tensor, fewest: int, where: tf.Tensor
+) -> list[tf.Operation]:
+    rows = tf.shape(value)[0]
+    few = f"A batch must hold {fewest} examples or more, whose statistics are taken."
+    after = "; drop the remainder of the dataset, or choose another batch size."
+    differ = tf.reduce_any(value != value[:1])
+    return [
+        _assertion(rows >= fewest, few, _text(rows), where, after),
+        _assertion(differ, _DIFFERING.format(field.title), "equal ones", where, "."),
+    ]
+
+
+def _check_variance(field: Field, value: Any) -> None:
+    """Raises if all rows of an array are equal."""
+    if np.array_equal(dense(value.min(axis=0)), dense(value.max(axis=0))):
+        raise ValueError(f"{_DIFFERING.format(field.title)} Received: equal ones alone.")
+
+
 def _within(low: tf.Tensor, high: tf.Tensor, field: Field) -> tf.Tensor:
     if field.integer:
-        fits = low >= int(field.low or 0)
-        return fits if field.high is None else fits & (high <= int(field.high))
+        return (low >= int(field.low or 0)) & (high <= _highest(field))
     fits = tf.math.is_finite(low) & tf.math.is_finite(high)
     fits = fits if field.low is None else fits & (low >= field.low)
     return fits if field.high is None else fits & (high <= field.high)
@@ -284,7 +319,10 @@ def checked(
             )
         return checked_dataset(x, fields, target, fewest)
     if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_sparse(x) or _is_array(x):
-        return check_arrays(as_dict(x, y, sample_weight, target=target), fields)
+        arrays = check_arrays(as_dict(x, y, sample_weight, target=target), fields)
+        for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
+            _check_variance(fields[key], arrays[key])
+        return arrays
     if x is None:
         raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
     return x
@@ -292,7 +330,7 @@ def checked(
 
 def _is_array(x: Any) -> bool:
     try:
-        return np.asarray(x).dtype != object
+        return not isinstance(x, keras.utils.PyDataset) and np.asarray(x).dtype != object
     except (TypeError, ValueError):
         return False
 

@@ -85,5 +85,8 @@ class Calibration(keras.callbacks.Callback):
         super().__init__()
         self.x = x
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        _batch.require_again(self.x, "takes the statistics of its examples when training ends")
+
     def on_train_end(self, logs: Any = None) -> None:
         self.model.calibrate(self.x)

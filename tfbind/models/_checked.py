@@ -11,6 +11,7 @@ from tfbind import seeds
 from tfbind._validation import check_integer
 from tfbind.models import _batch
 from tfbind.models._batch import Field
+from tfbind.models._finite_loss import FiniteLoss
 
 _BATCH = 32  # Keras' own where there is no `batch_size`
 
@@ -60,7 +61,7 @@ class CheckedModel(keras.Model):
 
     def own_callbacks(self, data: Any) -> list[keras.callbacks.Callback]:
         """Returns the callbacks that a training on checked `data` needs, which come last."""
-        return []
+        return [FiniteLoss()]
 
     def fit(
         self,

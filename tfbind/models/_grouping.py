@@ -12,10 +12,9 @@ from tfbind.models._base import BaseModel, means
 from tfbind.models._batch import Field, as_dict, holds_arrays, images_of
 from tfbind.models._endpoints import Endpoint, image_spec
 
-# True groups of an image that `evaluate` is ready for; images with more make its AMI NaN, unless
-# it sees them beforehand, in an array.
+# True groups of an image that `evaluate` is ready for; images with more, or with larger ids, make
+# its AMI NaN, unless it sees them beforehand, in an array.
 _MAX_TRUE_GROUPS = 16
-_LARGEST_ID = 2**31 - 1
 
 
 class GroupingModel(BaseModel):
@@ -62,7 +61,7 @@ class GroupingModel(BaseModel):
         start_shape = (self.num_groups, *self.spatial_shape)
         return {
             **fields,
-            "groups": Field("groups", self.spatial_shape, True, 0, _LARGEST_ID),
+            "groups": Field("groups", self.spatial_shape, True, 0),
             "initial_assignments": Field("initial_assignments", start_shape, False, 0.0, 1.0),
         }
 
@@ -124,6 +123,9 @@ class GroupingModel(BaseModel):
     def _checked(self, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool) -> Any:
         data = super()._checked(x, y, sample_weight, training=training)
         if holds_arrays(data) and "groups" in data:
+            groups = np.asarray(data["groups"])
+            if groups.max() > _MAX_TRUE_GROUPS:
+                data = {**data, "groups": np.stack([*map(_renumbered, groups)])}
             num_true = max(_MAX_TRUE_GROUPS, int(np.max(data["groups"])))
             if num_true != self.ami.num_true:
                 self.ami.num_true = self.ari.num_true = num_true
@@ -154,3 +156,9 @@ class GroupingModel(BaseModel):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_groups": self.num_groups, "seed": self.seed}
+
+
+def _renumbered(groups: np.ndarray) -> np.ndarray:
+    """Returns the groups of one image with ids from 1 on; 0 stays what is not scored."""
+    ids, places = np.unique(groups, return_inverse=True)
+    return (places.reshape(groups.shape) + (ids[0] != 0)).astype("int32")

@@ -84,6 +84,7 @@ class RelabelingModel(BaseModel):
         if isinstance(data, tf.data.Dataset):
             _batch.require_keys(data.element_spec, ("index",))
         else:
+            _batch.require_again(data, "labels all its examples between epochs")
             num_rows = data["image"].shape[0]
             data = {**data, "index": np.arange(num_rows, dtype="int32")}
             self.prepare_labels(num_rows)  # before any callback that loads weights

@@ -255,7 +255,7 @@ def _fit(
     # Those of the task come before the checkpoint, so that what they log is recorded.
     callbacks = [keras.callbacks.LearningRateScheduler(preset.learning_rate), *relabeling, *own]
     callbacks += [] if checkpoint.stopping is None else [checkpoint.stopping]
-    callbacks += [checkpoint, keras.callbacks.TerminateOnNaN()]
+    callbacks += [checkpoint]
     callbacks += [ProgressLine()] if verbose == 1 else []  # Keras' own bar takes two lines an epoch
     if model.needs_calibration:
         # On the batches of the first epoch, whichever epoch a resumed run begins with
