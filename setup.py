@@ -44,6 +44,7 @@ REQUIRES = [
     "scipy",
     "scikit-learn",
     "click",
+    "filelock",
     "jinja2",
     "matplotlib",
     "pillow",

@@ -71,10 +71,10 @@ def started(folder, run):
         model.prepare_labels(len(weights[kit["labels"]][0]))
     for place, variable in enumerate(model.variables):
         variable.assign(weights[place])
-    training.Run(run).claim(preset)
-    checkpoint = Checkpoint(run, stopping=None)
-    checkpoint.set_model(model)
-    checkpoint.save(0)
+    with training.Run(run).claimed(preset):
+        checkpoint = Checkpoint(run, stopping=None)
+        checkpoint.set_model(model)
+        checkpoint.save(0)
     return preset
 
 

@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _WIDTH = 99  # columns
+_INTERRUPTED = 130  # what shells take for a program that Ctrl-C ended
 _FEW = 20  # files that are read without a bar
 
 # What `--set` calls the types of settings.
@@ -58,6 +59,11 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt as error:
+            if not error.args:
+                raise
+            click.echo(error, err=True)
+            ctx.exit(_INTERRUPTED)
         except click.ClickException as error:
             raise click.ClickException(error.format_message()) from error
         except Exception as error:

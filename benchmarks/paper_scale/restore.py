@@ -58,8 +58,8 @@ def _restore(folder, entries, path, data_dir):
     if isinstance(model, PseudoLabelEnsemble):
         model.rounds = _rounds(preset, said, data_dir)
     run = Run(path)
-    run.claim(preset)
-    run.finish(model, history, {"epochs": len(history), "loss": history[-1]["loss"]})
+    with run.claimed(preset):
+        run.finish(model, history, {"epochs": len(history), "loss": history[-1]["loss"]})
     (path / "device.npz").write_bytes(entries["results.npz"])
     return f"{line}; {path}"
 

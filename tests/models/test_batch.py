@@ -217,11 +217,15 @@ def test_a_bad_batch_later_on_is_found_too():
     images = X["image"].astype("float32")
     images[6] = 7.0
     dataset = tf.data.Dataset.from_tensor_slices((images, X["label"])).batch(2)
-    with raises("`images` must lie in [0.0, 1.0]. Received: values from 7 to 7 in batch 4; rescale them"):
+    with raises(
+        "`images` must lie in [0.0, 1.0]. Received: values from 7 to 7 in batch 4; rescale them"
+    ):
         classifier().fit(dataset, verbose=0)
     model = classifier()
     validation = tf.data.Dataset.from_tensor_slices((images, X["label"])).batch(2)
-    with raises("`images` must lie in [0.0, 1.0]. Received: values from 7 to 7 in batch 4; rescale them"):
+    with raises(
+        "`images` must lie in [0.0, 1.0]. Received: values from 7 to 7 in batch 4; rescale them"
+    ):
         model.fit(dataset.take(3), validation_data=validation, verbose=0)
 
 

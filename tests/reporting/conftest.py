@@ -13,13 +13,15 @@ COLUMN = "<script>alert(1)</script>"
 def finished(folder, preset, own=None, **notes):
     """Makes a run of a preset that has its first weights still; returns it."""
     run = training.Run(folder)
-    run.claim(preset, Source(preset.task, None, None, own).described())
+    given = Source(preset.task, None, None, own).described()
     shape = data.image_shape(preset.task.dataset) if own is None else own.array.shape[1:]
     history = [
         {"epoch": i, "loss": 4.0 - i, "val_loss": None if i == 2 else 5.0 + i, "seconds": 1.0}
         for i in (1, 2, 3)
     ]
-    run.finish(preset.build(shape), history, {"epochs": 3, "loss": 1.0, "diagnosis": [], **notes})
+    notes = {"epochs": 3, "loss": 1.0, "diagnosis": [], **notes}
+    with run.claimed(preset, given):
+        run.finish(preset.build(shape), history, notes)
     return run
 
 

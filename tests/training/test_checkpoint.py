@@ -1,6 +1,9 @@
 """Early stopping with a memory that outlives the process, and checkpoints."""
 
 import json
+import os
+import shutil
+import signal
 import types
 
 import keras
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from tfbind import models
+from tfbind.training import checkpoint as checkpoint_module
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 
 LOSSES = [5.0, 4.0, 4.5, 3.0, 3.5, 2.5, 2.9, 2.6, 2.8, 1.0]
@@ -73,20 +77,17 @@ def fit(model, directory, epochs, interval=0.0, patience=99):
     return checkpoint
 
 
-def test_there_is_one_checkpoint_and_it_is_the_newest(model, tmp_path):
+def test_the_newest_two_are_kept(model, tmp_path):
     (tmp_path / "checkpoint-00002.partial").mkdir()  # a run was killed while it wrote this one
     (tmp_path / "checkpoint-00002.partial" / "model.keras").write_bytes(b"half")
     assert Checkpoint(tmp_path, None).restore(model) == 0
     fit(model, tmp_path, epochs=3)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00003"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-00002", "checkpoint-00003"}
     assert Checkpoint(tmp_path, ResumableEarlyStopping(monitor="loss")).restore(model) == 3
 
 
 def test_of_two_checkpoints_the_newest_is_restored(model, tmp_path):
-    fit(model, tmp_path, epochs=1)
-    (tmp_path / "checkpoint-00001").rename(tmp_path / "aside")
     fit(model, tmp_path, epochs=2)
-    (tmp_path / "aside").rename(tmp_path / "checkpoint-00001")
     stopping = ResumableEarlyStopping(monitor="loss")
     assert Checkpoint(tmp_path, stopping).restore(model) == 2
 
@@ -95,6 +96,7 @@ def test_momentum_is_restored_too(model, tmp_path):
     start = model.get_weights()
     fit(model, tmp_path, epochs=4)
     (tmp_path / "checkpoint-00004").rename(tmp_path / "aside")
+    shutil.rmtree(tmp_path / "checkpoint-00003")
     expected = keras.saving.load_model(tmp_path / "aside" / "model.keras")
 
     def fresh():
@@ -126,4 +128,55 @@ def test_a_stopped_training_has_no_checkpoint_of_its_end(model, tmp_path):
     model.optimizer.learning_rate = 0.0
     checkpoint = fit(model, tmp_path, epochs=9, patience=2)
     assert len(checkpoint.history) == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00002"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-00001", "checkpoint-00002"}
+
+
+@pytest.mark.parametrize("file", ["model.keras", "state.json", "best.npz"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(model, tmp_path, file):
+    fit(model, tmp_path, epochs=3)
+    (tmp_path / "checkpoint-00003" / file).write_bytes(b"PK half")
+    stopping = ResumableEarlyStopping(monitor="loss")
+    with pytest.warns(UserWarning, match="checkpoint-00003' was damaged .* goes on from what was"):
+        assert Checkpoint(tmp_path, stopping).restore(model) == 2
+    fit(model, tmp_path, epochs=3)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-00002", "checkpoint-00003"}
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(model, tmp_path, monkeypatch):
+    fit(model, tmp_path, epochs=1)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(tmp_path / "checkpoint-00002.partial"))
+
+    monkeypatch.setattr(checkpoint_module.np, "savez", full)
+    with pytest.raises(OSError, match="No space left on device: .*checkpoint-00002.partial"):
+        fit(model, tmp_path, epochs=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00001"]
+
+
+class Press(keras.callbacks.Callback):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0 and len(self.model.history.epoch) == 1:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, 2), (2, 1)])
+def test_ctrl_c(model, tmp_path, times, expected, capsys):
+    """Once, it waits for the end of the second epoch; twice, it does not."""
+    usual = signal.getsignal(signal.SIGINT)
+    images = np.random.default_rng(0).random((8, 2)).astype("float32")
+    checkpoint = Checkpoint(tmp_path, None, interval=0.0)
+    with pytest.raises(KeyboardInterrupt) as raised, checkpoint.stoppable():
+        model.fit(images, batch_size=4, epochs=9, callbacks=[checkpoint, Press(times)], verbose=0)
+    assert signal.getsignal(signal.SIGINT) == usual
+    assert Checkpoint(tmp_path, None).restore(model) == expected
+    assert "Ctrl-C again" in capsys.readouterr().err
+    if times == 1:
+        assert "Stopped after epoch 2, with a checkpoint in" in str(raised.value)

@@ -104,7 +104,8 @@ def test_every_setting_is_an_argument(name):
 @pytest.mark.parametrize("name", presets.names())
 def test_a_run_folder_remembers_its_preset(name, tmp_path):
     preset = presets.get(name)
-    Run(tmp_path).claim(preset)
+    with Run(tmp_path).claimed(preset):
+        pass
     assert Run(tmp_path).preset == preset
 
 

@@ -102,8 +102,9 @@ def test_killed_in_an_epoch(interval, from_epoch, straight, data_dir, tmp_path, 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run, "Checkpoint", kill_in_epoch(3))
         training.train(PRESET, folder, data_dir, checkpoint_interval=interval, verbose=0)
-    expected = [] if from_epoch is None else [f"checkpoint-{from_epoch:05d}"]
-    assert sorted(path.name for path in folder.iterdir()) == [*expected, "preset.json"]
+    kept = [] if from_epoch is None else [from_epoch - 1, from_epoch]
+    expected = [".lock", *(f"checkpoint-{epoch:05d}" for epoch in kept), "preset.json"]
+    assert sorted(path.name for path in folder.iterdir()) == expected
     training.train(PRESET, folder, data_dir, checkpoint_interval=interval, verbose=0)
     assert_same_run(folder, straight(PRESET))
 
@@ -120,7 +121,8 @@ def test_killed_twice_and_while_it_writes_a_checkpoint(straight, data_dir, tmp_p
         patch.setattr(checkpoint.os, "rename", rename)
         training.train(PRESET, folder, data_dir, checkpoint_interval=0.0, verbose=0)
     names = {path.name for path in folder.iterdir()}
-    assert names == {"checkpoint-00002", "checkpoint-00003.partial", "preset.json"}
+    checkpoints = {"checkpoint-00001", "checkpoint-00002", "checkpoint-00003.partial"}
+    assert names == {*checkpoints, ".lock", "preset.json"}
     (folder / "checkpoint-00003.partial" / "model.keras").write_bytes(b"half")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run, "Checkpoint", kill_in_epoch(3))
@@ -307,3 +309,42 @@ def test_a_task_is_judged_by_its_test_images(tmp_path, data_dir, monkeypatch):
     training.train(LIMITED.changed(max_epochs=1), tmp_path / "run", data_dir, verbose=0)
     expected = LIMITED.task.load(LIMITED.task.test_split, data_dir).image
     np.testing.assert_array_equal(judged, [expected])
+
+
+def test_two_trainings_in_one_folder(tmp_path):
+    """The second is refused; when the first is over, however it ended, the folder is free."""
+    program = (
+        "import sys; from tfbind import training\n"
+        "with training.Run(sys.argv[1]).claimed(training.presets.get('rc-shapes')):\n"
+        "    print('at work', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    pipe = subprocess.PIPE
+    other = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    mine = Run(tmp_path)
+    try:
+        assert other.stdout.readline() == b"at work\n"
+        with (
+            pytest.raises(ValueError, match="no other training is at work. Received: .*choose"),
+            mine.claimed(training.presets.get("rc-shapes")),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with mine.claimed(training.presets.get("rc-shapes")):
+        assert mine.preset.name == "rc-shapes"
+
+
+def test_scores_that_cannot_be_noted_are_returned(straight, data_dir, monkeypatch):
+    folder = straight(PRESET)
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system", str(folder))
+
+    before = (folder / "metrics.json").read_text()
+    monkeypatch.setattr(Run, "note_scores", read_only)
+    with pytest.warns(UserWarning, match="The scores were not noted in .*Read-only file system"):
+        scores = training.evaluate(folder, data_dir, num_starts=1)
+    assert "ami" in scores
+    assert (folder / "metrics.json").read_text() == before

@@ -1,10 +1,16 @@
 """Callbacks that make a run resumable, and its early stopping with it."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
+import sys
+import threading
 import time
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -46,7 +52,11 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves all that a killed run needs to go on to the same weights.
 
     A checkpoint is a folder `checkpoint-00012` after epoch 12, made under another name and then
-    renamed, so that one that has its name is whole. The older one is removed afterwards.
+    renamed, so that one that has its name is whole. The one before it is kept, should a disk
+    damage the newest; older ones are removed.
+
+    Within `stoppable`, Ctrl-C makes it write a checkpoint at the end of the epoch and raise
+    KeyboardInterrupt, which says how far the training is.
 
     Args:
         directory: Folder for the checkpoints; must exist.
@@ -67,24 +77,59 @@ class Checkpoint(keras.callbacks.Callback):
         self.interval = interval
         self.history: list[dict[str, Any]] = []
         self.initial_epoch = 0
+        self._is_interrupted = False
 
     def restore(self, model: keras.Model) -> int:
         """Puts the newest checkpoint's state into `model`, compiled; returns its epoch."""
-        found = sorted(self.directory.glob("checkpoint-?????"))
-        if not found:
-            return 0
-        state = json.loads((found[-1] / "state.json").read_text())
-        restored = keras.saving.load_model(found[-1] / "model.keras")
-        model.restore_from(restored)
-        if self.stopping is not None:
-            with np.load(found[-1] / "best.npz") as best:
-                self.stopping.resume(state["stopping"], [best[key] for key in best.files])
-        self.history = state["history"]
-        self.initial_epoch = len(self.history)
+        for folder in sorted(self.directory.glob("checkpoint-?????"), reverse=True):
+            try:
+                state, restored, best = self._read(folder)
+            except Exception as error:  # zipfile, h5py, json and Keras each have their own
+                warnings.warn(
+                    f"{str(folder)!r} was damaged ({type(error).__name__}) and is removed; the "
+                    "training goes on from what was before it.",
+                    stacklevel=2,
+                )
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            model.restore_from(restored)
+            if self.stopping is not None:
+                self.stopping.resume(state["stopping"], best)
+            self.history = state["history"]
+            self.initial_epoch = len(self.history)
+            break
         return self.initial_epoch
+
+    def _read(self, folder: pathlib.Path) -> tuple[dict, keras.Model, list[np.ndarray] | None]:
+        """Returns the state, the model and the best weights of a checkpoint."""
+        state = json.loads((folder / "state.json").read_text())
+        restored = keras.saving.load_model(folder / "model.keras")
+        if self.stopping is None:
+            return state, restored, None
+        with np.load(folder / "best.npz") as best:
+            return state, restored, [best[key] for key in best.files]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._last_save = self._last_epoch_end = time.monotonic()
+
+    @contextlib.contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Lets the first Ctrl-C while the body runs wait for the end of the epoch."""
+        if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+            yield
+            return
+        usual = signal.getsignal(signal.SIGINT)
+
+        def interrupt(*_: Any) -> None:
+            self._is_interrupted = True
+            signal.signal(signal.SIGINT, usual)
+            print("\nStopping at the end of this epoch; Ctrl-C again: at once.", file=sys.stderr)
+
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         now = time.monotonic()
@@ -93,16 +138,33 @@ class Checkpoint(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
         # After the last epoch of early stopping there is nothing to go on with: a run killed then
         # repeats that epoch, where from its end it would train one too many.
-        if now - self._last_save >= self.interval and not self.model.stop_training:
+        if self.model.stop_training:
+            return
+        if now - self._last_save >= self.interval or self._is_interrupted:
             self.save(epoch + 1)
             self._last_save = now
+        if self._is_interrupted:
+            raise KeyboardInterrupt(
+                f"Stopped after epoch {epoch + 1}, with a checkpoint in {str(self.directory)!r}; "
+                "the same call goes on from there."
+            )
 
     def save(self, epoch: int) -> None:
         """Writes the checkpoint of the state after `epoch` epochs."""
-        old = list(self.directory.glob("checkpoint-*"))
         folder = self.directory / f"checkpoint-{epoch:05d}.partial"
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in self.directory.glob("checkpoint-*.partial"):  # of a run that was killed
+            shutil.rmtree(path)
         folder.mkdir()
+        try:
+            self._write(folder)
+            os.rename(folder, folder.with_suffix(""))
+        except OSError:  # as on a full disk, where it would take up what is left
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        for path in sorted(self.directory.glob("checkpoint-?????"))[:-2]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _write(self, folder: pathlib.Path) -> None:
         self.model.save(folder / "model.keras")
         state: dict[str, Any] = {"history": self.history}
         if self.stopping is not None:
@@ -110,6 +172,3 @@ class Checkpoint(keras.callbacks.Callback):
             weights = self.stopping.best_weights or self.model.get_weights()
             np.savez(folder / "best.npz", *weights)
         (folder / "state.json").write_text(json.dumps(state))
-        os.rename(folder, folder.with_suffix(""))
-        for path in old:
-            shutil.rmtree(path, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The run folder, which nobody else reads or writes by hand."""
 
+import contextlib
 import csv
 import importlib.metadata
 import io
@@ -7,11 +8,13 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import filelock
 import keras
 import numpy as np
 
@@ -23,6 +26,9 @@ from tfbind.training.selection import regroup
 from tfbind.training.source import Given, Source
 
 Path = str | os.PathLike
+
+# Held by the process that trains in a folder; the system lets go of it however that ends.
+_LOCK = ".lock"
 
 
 class Run:
@@ -138,7 +144,8 @@ class Run:
         """Raises ValueError if the folder belongs to something else than this training."""
         path = self.path / "preset.json"
         if not path.exists():
-            others = self.path.exists() and set(self.path.iterdir()) - {_files.partial_path(path)}
+            ours = {_files.partial_path(path), self.path / _LOCK}
+            others = self.path.exists() and set(self.path.iterdir()) - ours
             if others:
                 raise ValueError(
                     "`run` must be a new folder or a run's. Received: "
@@ -156,12 +163,27 @@ class Run:
                 f"for {str(self.path)!r}; choose another folder."
             )
 
-    def claim(self, preset: Preset, given: Given = None) -> None:
-        """Makes the folder this training's, or raises ValueError as `check` does."""
+    @contextlib.contextmanager
+    def claimed(self, preset: Preset, given: Given = None) -> Iterator[None]:
+        """Makes the folder this training's, and no other's while the body runs.
+
+        Raises:
+            ValueError: As `check` does, or if another process is at work there.
+        """
         self.check(preset, given)
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "preset.json").exists():
-            self._write("preset.json", json.dumps({**preset.to_json(), "given": given}, indent=2))
+        try:
+            held = filelock.FileLock(self.path / _LOCK).acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise ValueError(
+                "`run` must be a folder where no other training is at work. Received: "
+                f"{str(self.path)!r}, where one is; wait for its end, or choose another folder."
+            ) from error
+        with held:
+            if not (self.path / "preset.json").exists():
+                given_too = {**preset.to_json(), "given": given}
+                self._write("preset.json", json.dumps(given_too, indent=2))
+            yield
 
     def finish(self, model: keras.Model, history: list[dict], notes: dict[str, Any]) -> None:
         """Writes what is left when a training is over, and removes its checkpoints."""
@@ -175,6 +197,7 @@ class Run:
         self._write("metrics.json", json.dumps(notes, indent=2))
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
+        (self.path / _LOCK).unlink(missing_ok=True)
 
     def keep(self, model: keras.Model, notes: dict[str, Any]) -> None:
         """Puts a changed model in the place of the run's, and notes why in `metrics.json`."""
@@ -189,6 +212,7 @@ class Run:
                 shutil.copyfile(start.path / name, partial)
         kept = {name: value for name, value in start.metrics.items() if name != "test"}
         self._write("metrics.json", json.dumps({**kept, **notes}, indent=2))
+        (self.path / _LOCK).unlink(missing_ok=True)
 
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
@@ -227,7 +251,8 @@ class Run:
     def _told(self) -> str:
         """Returns the options that name the data and the folder of a training."""
         data = (self.given or {}).get("data")
-        return f"--run {self.path}" if data is None else f"--data {data} --run {self.path}"
+        told = f"--run={shlex.quote(str(self.path))}"
+        return told if data is None else f"--data={shlex.quote(data)} {told}"
 
     def _described(self) -> tuple[Preset, Given]:
         path = self.path / "preset.json"

@@ -1,6 +1,7 @@
 """From a preset to a trained, scored and drawn run."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -74,9 +75,9 @@ def train(
     if run.is_finished:
         return run.load()
     if preset.starts > 1:
-        run.claim(preset, given)
         settings = (data_dir, images, labels, source.own, checkpoint_interval)
-        return _train_starts(preset, run, settings, processes, verbose)
+        with run.claimed(preset, given):
+            return _train_starts(preset, run, settings, processes, verbose)
     examples = source.training()
     training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
@@ -84,12 +85,12 @@ def train(
         check_array("images", examples.floats().image, model.event_shape, *model.value_range)
     stopping = _stopping(preset, training_data)
     own = preset.task.callbacks(model, source.watched(), preset.seed)
-    run.claim(preset, given)
-    checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
-    _fit(preset, model, training_data, own, checkpoint, verbose)
-    model.end_training()
-    notes = _notes(preset, checkpoint.history) | _diagnosis(model, examples, source)
-    run.finish(model, checkpoint.history, notes)
+    with run.claimed(preset, given):
+        checkpoint = Checkpoint(run.path, stopping, checkpoint_interval)
+        _fit(preset, model, training_data, own, checkpoint, verbose)
+        model.end_training()
+        notes = _notes(preset, checkpoint.history) | _diagnosis(model, examples, source)
+        run.finish(model, checkpoint.history, notes)
     return model
 
 
@@ -185,8 +186,16 @@ def evaluate(
     )
     unchanged = all(value is None for value in (split, images, *changes.values()))
     if unchanged and not is_boxed(run.path):
-        run.note_scores(scores)
+        _note(run, scores)
     return scores
+
+
+def _note(run: Run, scores: dict[str, float]) -> None:
+    """Notes scores in the run, or says that it could not: they are worth more than the note."""
+    try:
+        run.note_scores(scores)
+    except OSError as error:
+        warnings.warn(f"The scores were not noted in {str(run.path)!r}: {error}.", stacklevel=3)
 
 
 def figures(
@@ -261,17 +270,18 @@ def _fit(
         # On the batches of the first epoch, whichever epoch a resumed run begins with
         callbacks.append(Calibration(stream(0)[0].take(steps)))
     model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
-    model.fit(
-        dataset,
-        epochs=preset.max_epochs,
-        steps_per_epoch=steps,
-        initial_epoch=initial_epoch,
-        validation_data=training_data.validation,
-        validation_batch_size=500,
-        callbacks=callbacks,
-        shuffle=False,  # the pipeline does
-        verbose=2 if verbose == 2 else 0,
-    )
+    with checkpoint.stoppable():
+        model.fit(
+            dataset,
+            epochs=preset.max_epochs,
+            steps_per_epoch=steps,
+            initial_epoch=initial_epoch,
+            validation_data=training_data.validation,
+            validation_batch_size=500,
+            callbacks=callbacks,
+            shuffle=False,  # the pipeline does
+            verbose=2 if verbose == 2 else 0,
+        )
 
 
 def _diagnosis(model: keras.Model, examples: Examples, source: Source) -> dict[str, Any]:
