@@ -95,6 +95,7 @@ setup(
     package_data={
         "tfbind": ["py.typed", "catalogue.json", "weights/*/*"],
         "tfbind.reporting": ["templates/*"],
+        "tfbind.serving": ["templates/*", "web/*", "web/*/*"],
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
