@@ -38,7 +38,7 @@ export class Grouping {
         Math.min(pixels - 1, Math.max(0, Math.floor(((value - low) / size) * pixels)));
       this.cursor = [at(event.clientY, box.top, box.height, this.model.height),
         at(event.clientX, box.left, box.width, this.model.width)];
-      this.use_tool();
+      this.useTool();
     };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -61,7 +61,7 @@ export class Grouping {
         Math.min(this.model.width - 1, Math.max(0, this.cursor[1] + column))];
       this.draw();
     } else if (event.key === " ") {
-      this.use_tool();
+      this.useTool();
     } else {
       return;
     }
@@ -72,7 +72,7 @@ export class Grouping {
     return document.querySelector("#tools input:checked").value;
   }
 
-  use_tool() {
+  useTool() {
     const [row, column] = this.cursor;
     const tool = this.tool();
     if (SHAPES.includes(tool)) {
@@ -87,6 +87,7 @@ export class Grouping {
   /** Takes a model, with shapes of its size. */
   async use(model) {
     this.model = model;
+    this.traced = null;
     [, , this.numGroups] = model.card.endpoints.trace.outputs.assignments.shape;
     this.last = model.card.endpoints.trace.outputs.assignments.shape[1] - 1;
     this.cursor = [model.height >> 1, model.width >> 1];
@@ -133,6 +134,7 @@ export class Grouping {
   async show(pixels) {
     this.stop();
     this.pixels = pixels;
+    this.draw(); // at once, with the groups as they were
     if (this.pending) return this.pending;
     this.pending = Promise.resolve().then(async () => {
       this.pending = null;

@@ -48,7 +48,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(folder, page=""):
-    """Yields the URL of a folder and of /test.html, a queue of what was told, and what was asked."""
+    """Yields the URL of a folder and of /test.html, what was told, and which paths were asked."""
     told, asked = queue.Queue(), []
     handler = functools.partial(_Handler, directory=folder, page=page, told=told, asked=asked)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -57,11 +57,11 @@ def served(folder, page=""):
         server.shutdown()
 
 
-def ask(folder, script, user, *, head="", size=(1000, 1400), dark=False, picture=None):
+def ask(folder, script, user, *, head="", size=(1000, 1400), dark=False):
     """Runs the body of an async function in a page beside those of `folder`.
 
-    Returns what its `return` gives and which paths were asked for. `frame` in it is an iframe of
-    `size` with `index.html`. With `picture` the window is that file in the end, as a PNG.
+    Returns what its `return` gives and which paths were asked for. `frame` in the script is an
+    iframe of `size`, empty at first.
     """
     page = (
         f'<!doctype html><meta charset="utf-8">{head}<body style="margin:0">'
