@@ -96,6 +96,7 @@ export class Grouping {
       canvas.style.setProperty("--shape", `${model.width} / ${model.height}`));
     this.makeParts();
     this.drawStart();
+    await this.show(new Float32Array(model.height * model.width)); // the first run prepares
     await this.shuffle();
   }
 
