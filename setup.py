@@ -66,6 +66,7 @@ EXTRAS["dev"] = [
     "nbclient",
     "nbformat",
     "POT",  # the oracle of labeling.balanced_labels
+    "PyYAML",  # reads what is written for Compose and Kubernetes
     "pytest",
     "pytest-xdist",
     "ruff",
