@@ -67,6 +67,7 @@ EXTRAS["dev"] = [
     "nbclient",
     "nbformat",
     "POT",  # the oracle of labeling.balanced_labels
+    "PyYAML",  # reads what is written for Compose and Kubernetes
     "pytest",
     "pytest-xdist",
     "ruff",
@@ -96,6 +97,7 @@ setup(
     package_data={
         "tfbind": ["py.typed", "catalogue.json", "weights/*/*"],
         "tfbind.reporting": ["templates/*"],
+        "tfbind.serving": ["templates/*", "web/*", "web/*/*"],
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS,

@@ -18,6 +18,8 @@ __all__ = [
     "TensorInfo",
     "serve",
     "server_command",
+    "write_deployment",
+    "write_page",
 ]
 
 _MODULES = {
@@ -29,6 +31,8 @@ _MODULES = {
     "TensorInfo": "_tensors",
     "serve": "launch",
     "server_command": "launch",
+    "write_deployment": "deployment",
+    "write_page": "page",
 }
 _EXTRA = ("google", "grpc", "tensorflow_serving")
 

@@ -89,6 +89,8 @@ def test_the_wheel_holds_every_source_file_once_and_nothing_else(wheel):
     expected = {f"{packages[path.parent].replace('.', '/')}/{path.name}" for path in sources()}
     expected |= {"tfbind/py.typed", "tfbind/catalogue.json"} | set(in_the_box())
     expected |= {str(path.relative_to(ROOT)) for path in ROOT.glob("tfbind/*/templates/*")}
+    served = [*ROOT.glob("serving/templates/*"), *ROOT.glob("serving/web/**/*")]
+    expected |= {f"tfbind/{path.relative_to(ROOT)}" for path in served if path.is_file()}
     files = zipfile.ZipFile(wheel).namelist()
     assert len(files) == len(set(files))
     assert {name for name in files if ".dist-info/" not in name} == expected

@@ -20,7 +20,8 @@ _MAX_TRUE_GROUPS = 16
 class GroupingModel(BaseModel):
     """A model that starts from random assignments of elements to groups and improves them.
 
-    Subclasses implement `_draw_start` and `call`, whose images and start come from `_unpack`.
+    Subclasses implement `_draw_start`, `_states`, `_answer` and `call`, whose images and start
+    come from `_unpack`.
     An example with channels shares one assignment among the channels of a pixel. `fit` takes no
     groups; `evaluate` takes them as `y`, integer `[n, *spatial_shape]`, the true group of each
     pixel, of which 0 (background or overlap) is not scored, and then returns besides the loss
@@ -100,6 +101,20 @@ class GroupingModel(BaseModel):
             check_shape("initial_assignments", tuple(start.shape), expected)
         return self._pixels(inputs), start
 
+    def _states(self, images: tf.Tensor, start: tf.Tensor) -> list:
+        """Returns the state before the first iteration and after each, of `[B, P, C]`."""
+        raise NotImplementedError
+
+    def _answer(self, images: tf.Tensor, state: Any) -> dict[str, tf.Tensor]:
+        """Returns what `call` returns, of one state."""
+        raise NotImplementedError
+
+    def _traced(self, image: tf.Tensor, start: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what `call` returns, with an axis of T + 1 states after that of the batch."""
+        images, start = self._unpack({"image": image, "initial_assignments": start})
+        answers = [self._answer(images, state) for state in self._states(images, start)]
+        return {key: tf.stack([answer[key] for answer in answers], axis=1) for key in answers[0]}
+
     def _outputs(
         self,
         images: tf.Tensor,
@@ -150,6 +165,15 @@ class GroupingModel(BaseModel):
                 lambda image, start: self.call({"image": image, "initial_assignments": start}),
                 (image, start),
                 grouped,
+                ranges,
+            ),
+            "trace": Endpoint(
+                self._traced,
+                (image, start),
+                {
+                    key: f"{text}; at the start and after each iteration"
+                    for key, text in grouped.items()
+                },
                 ranges,
             ),
         }

@@ -184,22 +184,25 @@ class ReconstructionClustering(GroupingModel):
         if start is None:
             state = self._best_restart(images)
         else:
-            state = self._iterate(images, start)
+            state = self._states(images, start)[-1]
+        return self._answer(images, state)
+
+    def _answer(self, images: tf.Tensor, state: GroupState) -> dict[str, tf.Tensor]:
         return self._outputs(
             images, state.assignments, state.reconstructions, self.log_likelihood(images, state)
         )
 
-    def _iterate(self, images: tf.Tensor, start: tf.Tensor) -> GroupState:
-        state = self.initial_state(images, start)
+    def _states(self, images: tf.Tensor, start: tf.Tensor) -> list[GroupState]:
+        states = [self.initial_state(images, start)]
         for _ in range(self.num_iterations):
-            state = self.e_step(images, self.r_step(images, state))
-        return state
+            states.append(self.e_step(images, self.r_step(images, states[-1])))
+        return states
 
     def _best_restart(self, images: tf.Tensor) -> GroupState:
         batch = tf.shape(images)[0]
         repeated = tf.repeat(images, self.num_restarts, axis=0)  # [B * R, P, C]
         starts = tf.tile(self.default_start, [batch, *[1] * (self.default_start.ndim - 1)])
-        state = self._iterate(repeated, starts)
+        state = self._states(repeated, starts)[-1]
         likelihood = self.log_likelihood(repeated, state)
         best = tf.argmax(tf.reshape(likelihood, [batch, -1]), axis=1, output_type=tf.int32)
         rows = tf.range(batch) * self.num_restarts + best

@@ -245,7 +245,12 @@ class Tagger(CalibratedModel, GroupingModel):
             start = tf.tile(
                 self.default_start, [tf.shape(images)[0], *[1] * (self.default_start.ndim - 1)]
             )
-        state = self.iterate(images, start, self.inference_iterations, population=True)[-1]
+        return self._answer(images, self._states(images, start)[-1])
+
+    def _states(self, images: tf.Tensor, start: tf.Tensor) -> list[TaggerState]:
+        return self.iterate(images, start, self.inference_iterations, population=True)
+
+    def _answer(self, images: tf.Tensor, state: TaggerState) -> dict[str, tf.Tensor]:
         log_likelihood = losses.sum_over_event(self._log_mixture(images, state))
         if not self.step.binary:
             log_likelihood -= 0.5 * np.log(2 * np.pi) * self.num_pixels * self.num_channels
@@ -272,7 +277,7 @@ class Tagger(CalibratedModel, GroupingModel):
         images, start = self._unpack(self._checked(given, training=False))
         if start is None:
             start = np.broadcast_to(self.default_start, self._start_shape(len(images)))
-        states = self.iterate(images, start, self.inference_iterations, population=True)
+        states = self._states(images, start)
         leading = [len(states), len(images), self.num_groups]
         return {
             "assignments": tf.reshape(
