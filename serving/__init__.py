@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "GrpcClient",
+    "Limits",
     "ReferenceServer",
     "RestClient",
     "ServingError",
@@ -22,6 +23,7 @@ __all__ = [
 
 _MODULES = {
     "GrpcClient": "grpc_client",
+    "Limits": "_limits",
     "ReferenceServer": "reference_server",
     "RestClient": "rest_client",
     "ServingError": "_tensors",
