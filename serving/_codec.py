@@ -91,10 +91,11 @@ def _fill(shape, dtype, values):
     if dtype == "string":
         array = np.empty(shape, object)
         array.fill(values[-1] if values else b"")
-    elif dtype == "float16":  # half_val holds the bits
-        values = np.array(values, "uint16").view("float16")
-        array = np.full(shape, values[-1] if len(values) else 0, "float16")
-    else:
-        array = np.full(shape, values[-1] if values else 0, dtype)
-    array.reshape(-1)[: len(values)] = values
+        array.reshape(-1)[: len(values)] = values
+        return array
+    held = np.array(list(values), "uint16" if dtype == "float16" else dtype)
+    if dtype == "float16":  # half_val holds the bits
+        held = held.view("float16")
+    array = np.full(shape, held[-1] if len(held) else 0, dtype)
+    array.reshape(-1)[: len(held)] = held
     return array

@@ -35,7 +35,9 @@ def read_models(path: str | os.PathLike, name: str | None = None) -> list[ModelC
         return [ModelConfig(model_name(path, name), path)]
     received = f"Received: directory={str(path)!r}"
     if name is not None:
-        raise ValueError(X)
+        raise ValueError(
+            f"`name` must be left out, for a models.config has names of its own. {received}."
+        )
     try:
         text = path.read_text("utf-8")
         server = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())

@@ -128,8 +128,9 @@ class Models:
     def __getitem__(self, name: str) -> Model:
         if name not in self._models:
             listed = ", ".join(map(repr, self._models))
-            only = "one of " if len(self._models) > 1 else ""
-            raise Refusal("NOT_FOUND", f"The model must be {only}{listed}. Received: {name!r}.")
+            one = f"{listed}, the only one served here"
+            rule = one if len(self._models) == 1 else f"one of {listed}"
+            raise Refusal("NOT_FOUND", f"The model must be {rule}. Received: {name!r}.")
         return self._models[name]
 
     def poll(self) -> None:

@@ -116,7 +116,7 @@ def write_outputs(outputs: dict[str, np.ndarray], num_rows: int | None = None) -
 
 
 def _write_row(outputs, row) -> dict[str, orjson.Fragment]:
-    return {name: encode(name, array[row]) for name, array in outputs.items()}
+    return {name: encode(name, array[row, ...]) for name, array in outputs.items()}
 
 
 def _check_rows(outputs, num_rows):

@@ -18,6 +18,7 @@ from tfbind.serving._tensors import (
 )
 
 _MOST_CONNECTIONS = 64
+_REFUSED = urllib3.exceptions.NewConnectionError  # to urllib3 a timeout, too
 
 
 class RestClient:
@@ -146,7 +147,8 @@ class RestClient:
         return document[name]
 
     def _silence(self, error):
-        if isinstance(error, urllib3.exceptions.TimeoutError):
+        timeout = urllib3.exceptions.TimeoutError
+        if isinstance(error, timeout) and not isinstance(error, _REFUSED):
             return late(self.url, self.timeout)
         return unreachable(self.url, error)
 

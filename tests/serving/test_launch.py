@@ -104,7 +104,7 @@ def test_a_real_server_that_stops_is_an_error(monkeypatch, fake_server, director
 def test_the_reference_server_says_what_it_is(start, directory, tmp_path):
     process = start(directory, tmp_path, port=0, rest_port=0, name="toy")
     lines = [process.stdout.readline() for _ in range(5)]
-    assert lines[0] == "reference server: for tests and local use, not production\n"
+    assert lines[0] == "reference server: stands in for TF Serving on one machine\n"
     assert lines[1] == "  model  toy, version 123\n"
     url = lines[2].split()[1].removesuffix("/v1/models/toy")
     assert serving.RestClient(url, "toy").predict({"x": np.float32([1])})["y"] == [3.5]
