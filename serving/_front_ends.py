@@ -124,8 +124,12 @@ class FrontEnds:
 
 
 def _listen(host, port):
+    """Returns a socket that listens; asyncio sends at once only where the protocol is named."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
 
 
 def _only_what_matters(loop, context):

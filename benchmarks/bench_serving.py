@@ -1,0 +1,247 @@
+"""The server under load: requests a second and their times, beside calls without a server.
+
+Clients are threads of a process of their own, which send prepared bytes and read the answer's
+bytes: what a client does with numbers is its own affair. Direct calls are made by as many threads
+of one process, through the same signature, to NumPy arrays and back.
+"""
+
+import concurrent.futures
+import contextlib
+import http.client
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import NamedTuple
+
+import grpc
+import numpy as np
+import orjson
+
+from benchmarks._measure import progress
+from tfbind import export, serving
+from tfbind.serving import _codec, _wire
+
+CLIENTS = (1, 8, 32)
+ROWS = (1, 64)
+_GOALS = {  # (interface, clients, rows): least share of the direct calls' throughput
+    **{("grpc", clients, rows): 0.8 for clients in CLIENTS for rows in ROWS},
+    **{("rest", clients, 1): 0.5 for clients in CLIENTS},
+    **{("rest", clients, 64): 0.3 for clients in CLIENTS},
+    ("grpc", 32, 1): 1.5,
+}
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_MOST_P99 = 5.0  # times a lone request, at half load
+
+
+class Load(NamedTuple):
+    """What came of one load: sorted seconds of its requests, and requests a second."""
+
+    seconds: list
+    rate: float
+
+    def at(self, share):
+        """Returns the time that a share of the requests did not exceed."""
+        return self.seconds[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+
+
+def run(clients=CLIENTS, rows=ROWS, seconds=2.0, model=None):
+    """Returns rows: each interface's share of the direct throughput, and p99 at half load."""
+    with tempfile.TemporaryDirectory() as directory:
+        export.export_saved_model(model or _boxed_model(), directory)
+        with _served(directory) as addresses, _Direct(directory) as direct:
+            pairs = list(itertools.product(clients, rows))
+            found = {pair: _three(addresses, direct, *pair, seconds) for pair in pairs}
+            paced = _at_half_load(addresses, found, max(clients), seconds)
+    return [
+        _row(interface, *pair, loads)
+        for pair, loads in found.items()
+        for interface in ("grpc", "rest")
+    ] + paced
+
+
+def _boxed_model():
+    from tfbind import _models
+
+    return _models.load("rc-shapes")[0]
+
+
+def _three(addresses, direct, clients, rows, seconds):
+    progress(f"  {clients} clients, batches of {rows}")
+    kinds = {"direct": direct} | {kind: _Remote(kind, addresses[kind]) for kind in ("grpc", "rest")}
+    return {kind: ask(clients, rows, seconds) for kind, ask in kinds.items()}
+
+
+def _row(interface, clients, rows, loads):
+    direct, served = loads["direct"], loads[interface]
+    return {
+        "name": f"serving_{interface}_{clients}_clients_{rows}_rows",
+        "unit": "of direct calls",
+        "value": served.rate / direct.rate,
+        "goal": _GOALS.get((interface, clients, rows)),
+        "direct_requests_per_second": direct.rate,
+        "requests_per_second": served.rate,
+        **_percentiles("direct_", direct),
+        **_percentiles("", served),
+    }
+
+
+def _percentiles(prefix, load):
+    return {
+        f"{prefix}p50_milliseconds": 1e3 * load.at(0.5),
+        f"{prefix}p99_milliseconds": 1e3 * load.at(0.99),
+    }
+
+
+def _at_half_load(addresses, found, clients, seconds):
+    """Returns rows of p99 where single rows come at half the highest rate, evenly."""
+    rows = []
+    for interface in ("grpc", "rest"):
+        alone = found[min(found)][interface].at(0.5)
+        rate = max(loads[interface].rate for (_, size), loads in found.items() if size == 1) / 2
+        progress(f"  {interface} at half load, {rate:.0f} requests a second")
+        load = _Remote(interface, addresses[interface])(clients, 1, seconds, rate)
+        rows.append(
+            {
+                "name": f"serving_{interface}_p99_at_half_load",
+                "unit": "times a lone request",
+                "value": load.at(0.99) / alone,
+                "goal": _MOST_P99,
+                "at_most": True,
+                "requests_per_second": load.rate,
+                "alone_milliseconds": 1e3 * alone,
+                **_percentiles("", load),
+            }
+        )
+    return rows
+
+
+class _Direct:
+    """Calls without a server, in threads of this process."""
+
+    def __init__(self, directory):
+        self._runner = export.SavedModelRunner(directory)
+        inputs = self._runner.signatures["serving_default"]["inputs"]
+        ((self._name, info),) = inputs.items()
+        self._shape = info["shape"][1:]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._runner.close()
+
+    def __call__(self, clients, rows, seconds):
+        inputs = {self._name: _images(rows, self._shape)}
+        calls = [lambda: self._runner("serving_default", inputs)] * clients
+        return _press(calls, seconds)
+
+
+class _Remote:
+    """Requests over one interface, from threads of a process of their own."""
+
+    def __init__(self, interface, address):
+        self._command = [sys.executable, "-m", "benchmarks.bench_serving", interface, *address]
+
+    def __call__(self, clients, rows, seconds, rate=0.0):
+        arguments = [str(each) for each in (clients, rows, seconds, rate)]
+        done = subprocess.run([*self._command, *arguments], stdout=subprocess.PIPE, check=True)
+        return Load(*json.loads(done.stdout))
+
+
+@contextlib.contextmanager
+def _served(directory):
+    """Serves a folder in a process of its own; yields what clients of each interface are told."""
+    program = (
+        "import sys\n"
+        "from tfbind import serving\n"
+        f"with serving.ReferenceServer({directory!r}, name='model') as server:\n"
+        "    print(server.url, server.target, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        url, target = process.stdout.readline().split()
+        with serving.RestClient(url, "model") as client:
+            signature = client.metadata()["serving_default"]
+        ((name, info),) = signature.inputs.items()
+        shape = ",".join(map(str, info.shape[1:]))
+        yield {"rest": (url, name, shape), "grpc": (target, name, shape)}
+        process.stdin.close()
+
+
+def _images(rows, shape):
+    return np.random.default_rng(0).random((rows, *shape), "float32")
+
+
+def _press(calls, seconds, rate=0.0):
+    """Runs each call over and over in a thread of its own, as fast as it goes or at a `rate`.
+
+    At a rate a request's time counts from when it was due: who waits for the one before it waits.
+    """
+    barrier = threading.Barrier(len(calls))
+
+    def work(number):
+        call = calls[number]
+        call()
+        barrier.wait()
+        began, taken = time.perf_counter(), []
+        for turn in itertools.count():
+            due = began + (number + turn * len(calls)) / rate if rate else time.perf_counter()
+            if due > began + seconds:
+                return taken
+            time.sleep(max(0.0, due - time.perf_counter()))
+            call()
+            taken.append(time.perf_counter() - due)
+            if time.perf_counter() > began + seconds:
+                return taken
+
+    start = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as threads:
+        taken = sorted(itertools.chain.from_iterable(threads.map(work, range(len(calls)))))
+    return Load(taken, len(taken) / (time.perf_counter() - start))
+
+
+def _ask(interface, address, name, shape, clients, rows, seconds, rate):
+    """The process of the clients: prints what came of their load."""
+    images = _images(int(rows), [int(side) for side in shape.split(",")])
+    make = {"rest": _rest_calls, "grpc": _grpc_calls}[interface]
+    with contextlib.ExitStack() as stack:
+        calls = make(stack, address, name, images, int(clients))
+        json.dump(_press(calls, float(seconds), float(rate)), sys.stdout)
+
+
+def _rest_calls(stack, url, name, images, clients):
+    option = orjson.OPT_SERIALIZE_NUMPY
+    body = orjson.dumps({"inputs": {name: images}}, option=option)
+    calls = []
+    for _ in range(clients):
+        connection = http.client.HTTPConnection(url.removeprefix("http://"))
+        stack.callback(connection.close)
+
+        def call(connection=connection):
+            connection.request("POST", "/v1/models/model:predict", body)
+            response = connection.getresponse()
+            response.read()
+            if response.status != 200:
+                raise RuntimeError(f"The server must answer. Received: HTTP {response.status}.")
+
+        calls.append(call)
+    return calls
+
+
+def _grpc_calls(stack, target, name, images, clients):
+    request = _wire.MESSAGES["PredictRequest"](model_spec={"name": "model"})
+    _codec.encode_tensor(name, images, request.inputs[name])
+    body = request.SerializeToString()
+    channel = stack.enter_context(grpc.insecure_channel(target, options=_wire.UNLIMITED))
+    predict = channel.unary_unary(_PREDICT)
+    return [lambda: predict(body)] * clients
+
+
+if __name__ == "__main__":
+    _ask(*sys.argv[1:])
