@@ -32,7 +32,12 @@ _MODULES = {
     "serve": "launch",
     "server_command": "launch",
 }
-_EXTRA = ("google", "grpc", "tensorflow_serving")
+_CLIENT = "grpcio orjson protobuf urllib3"
+_SERVER = "grpcio-health-checking httptools prometheus-client starlette uvicorn"
+_EXTRA = (
+    *("google", "grpc", "grpc_health", "httptools", "orjson", "prometheus_client", "starlette"),
+    *("tensorflow_serving", "urllib3", "uvicorn"),
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -43,9 +48,10 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] not in _EXTRA:
             raise
+        server = f"'tensorflow-serving-api==2.21.*' {_SERVER} {_CLIENT}"
+        packages = _CLIENT if name.endswith("Client") else server
         raise ImportError(
-            f"`tfbind.serving.{name}` needs {error.name}. "
-            "Run: pip install 'tensorflow-serving-api==2.21.*' grpcio"
+            f"`tfbind.serving.{name}` needs {error.name}. Run: pip install {packages}"
         ) from error
     return getattr(module, name)
 
