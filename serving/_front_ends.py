@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import os
 import pathlib
 import socket
@@ -13,7 +14,7 @@ import grpc
 import uvicorn
 
 from tfbind.serving._grpc_services import add_services, set_healthy
-from tfbind.serving._http import PatientProtocol
+from tfbind.serving._http import PatientProtocol, most_connections
 from tfbind.serving._rest_api import make_app
 from tfbind.serving._service import Service
 
@@ -42,6 +43,7 @@ class FrontEnds:
         self._poll = poll
         self._closing = asyncio.Event()
         self._loop = asyncio.new_event_loop()
+        self._most = most_connections()
         self._loop.set_exception_handler(_only_what_matters)
         started: concurrent.futures.Future = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -92,7 +94,7 @@ class FrontEnds:
         certificate, key = self._address.certificate, self._address.key
         return uvicorn.Config(
             make_app(self._service),
-            http=PatientProtocol,
+            http=functools.partial(PatientProtocol, most=self._most),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -112,6 +114,7 @@ class FrontEnds:
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a partner
             ("grpc.server_handshake_timeout_ms", 10_000),
+            ("grpc.max_allowed_incoming_connections", self._most),
         )
         server = grpc.aio.server(options=options)
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host

@@ -1,6 +1,8 @@
 """HTTP below the interface: bodies within limits, and connections that ask for nothing."""
 
 import asyncio
+import os
+import resource
 import zlib
 from typing import Any
 
@@ -11,8 +13,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tfbind.serving._limits import Refusal
 
 _SECONDS_TO_ASK = 10.0  # from a connection, or the first byte of a request, to the end of its head
+_SECONDS_TO_OWE = 1.0  # before a connection is the first to go, if there are too many
 _LONGEST_HEAD = 2**16
 _BODIES = 4  # of the largest size, that may be held at a time
+_SPARE_FILES = 64
+_FEWEST_CONNECTIONS = 8
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -78,21 +83,43 @@ class Bodies:
         )
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which else waits for ever for a head, of any length, and answers text."""
+def most_connections() -> int:
+    """Returns how many connections one interface may hold, so that files can still be opened.
 
-    _patience: asyncio.TimerHandle | None = None
-    _head = 0
+    TensorFlow and gRPC end the process where they need a file and there is none.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = len(os.listdir("/dev/fd"))
+    return max(_FEWEST_CONNECTIONS, (limit - taken - _SPARE_FILES) // 2)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, which else waits for ever for a head, of any length, and answers text.
+
+    Of more connections than there may be, one is closed that owes the rest of a request, or that
+    has been idle for longest.
+    """
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
+        self._patience: asyncio.TimerHandle | None = None
+        self._head = 0
+        self._heard = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._heard = self.loop.time()
         self._expect_head()
+        if len(self.connections) > self._most:
+            min(self.connections, key=PatientProtocol._standing).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = self.loop.time()
         super().data_received(data)
         if self._patience is not None:
             self._head += len(data)
@@ -116,6 +143,15 @@ class PatientProtocol(HttpToolsProtocol):
         )
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self.transport.close()
+
+    def _standing(self):
+        """Orders connections: who owes something for long, who is idle, who has just come."""
+        if self._patience is None and self.cycle.response_complete:
+            return 1, self._heard
+        if self._patience is None and not self.cycle.more_body:
+            return 3, self._heard
+        owes_long = self.loop.time() - self._heard > _SECONDS_TO_OWE
+        return 0 if owes_long else 2, self._heard
 
     def _expect_head(self):
         self._head = 0

@@ -11,7 +11,7 @@ from tfbind.serving._layout import find_versions
 from tfbind.serving._limits import Refusal
 from tfbind.serving._version import Version
 
-_SECONDS_TO_RETRY = 60.0  # after a version could not be loaded, as TF Serving waits
+_SECONDS_TO_RETRY = 10.0  # after a version could not be loaded, as if files were too many
 
 
 class State(NamedTuple):
