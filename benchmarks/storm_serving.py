@@ -117,6 +117,7 @@ class _Storm:
     def blow(self, requests, process, folder):
         for number in range(200):  # threads, batches and caches that stay
             self._good(number)
+        self.counts.clear()
         memory = _Memory(process.pid)
         idle, began = memory.now(), time.monotonic()
         marks = []

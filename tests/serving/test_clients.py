@@ -2,14 +2,17 @@
 
 import concurrent.futures
 import json
+import pathlib
 import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import urllib3
 
-from tfbind import serving
+import tfbind
+from tfbind import export, serving
 
 pytestmark = pytest.mark.serving
 
@@ -183,6 +186,8 @@ def test_arguments():
     with pytest.raises(ValueError, match="`url` must begin with http:// or https://"):
         serving.RestClient("127.0.0.1:8501", "toy")
     for client in (serving.RestClient, serving.GrpcClient):
+        with pytest.raises(ValueError, match="`version` must be an integer >= 0"):
+            client("http://127.0.0.1:8501", "toy", version="")
         with pytest.raises(ValueError, match="`timeout` must be a number"):
             client("http://127.0.0.1:8501", "toy", timeout=0)
         with pytest.raises(ValueError, match="`version` must be an integer >= 0"):
@@ -196,16 +201,53 @@ def test_rest_client_checks_the_signature_against_the_metadata(stub):
         client.predict({"x": np.float32([1])})
 
 
-def test_clients_load_no_tensorflow(server):
+_NEEDED = ("google", "grpc", "numpy", "numpy.libs", "orjson", "typing_extensions.py", "urllib3")
+
+
+def test_clients_need_no_tensorflow(server, tmp_path):
+    """With nothing installed but the library and what the extra `client` names."""
+    site = pathlib.Path(np.__file__).parents[1]
+    for name in _NEEDED:
+        if (site / name).exists():
+            (tmp_path / name).symlink_to(site / name)
+    (tmp_path / "tfbind").mkdir()
+    package = pathlib.Path(tfbind.__file__).parent
+    parts = [*package.iterdir(), *(pathlib.Path(m.__path__[0]) for m in (serving, export))]
+    for part in parts:
+        if not (tmp_path / "tfbind" / part.name).exists():
+            (tmp_path / "tfbind" / part.name).symlink_to(part)
     program = f"""
+import importlib.util
 import sys
 import numpy as np
 from tfbind.serving import GrpcClient, RestClient
+assert not importlib.util.find_spec("tensorflow") and not importlib.util.find_spec("keras")
 x = {{"x": np.float32([1])}}
-assert RestClient({server.url!r}, {server.name!r}).predict(x)["y"] == [3.5]
-with GrpcClient({server.target!r}, {server.name!r}) as client:
-    assert client.predict(x)["y"] == [3.5]
-    assert client.metadata() and client.status()
-assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]
+for client in (
+    RestClient({server.url!r}, {server.name!r}), GrpcClient({server.target!r}, {server.name!r})
+):
+    with client:
+        assert client.predict(x)["y"] == [3.5]
+        assert client.metadata() and client.status()
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    command = [sys.executable, "-S", "-c", program]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_connections_are_kept(server, monkeypatch):
+    opened = []
+    connect = urllib3.connection.HTTPConnection.connect
+    monkeypatch.setattr(
+        urllib3.connection.HTTPConnection,
+        "connect",
+        lambda self: (opened.append(self), connect(self))[1],
+    )
+    with serving.RestClient(server.url, server.name) as client:
+        for _ in range(5):
+            client.predict({"x": np.float32([1])})
+            with pytest.raises(serving.ServingError):
+                client.predict({"y": np.float32([1])})
+    assert len(opened) == 1
