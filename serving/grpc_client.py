@@ -139,6 +139,6 @@ class GrpcClient:
     def _message(self, error):
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return late(self.target, self.timeout)
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):  # it ends
             return unreachable(self.target, error.details())
         return error.details() or f"{self.target} answered {error.code().name}."

@@ -2,17 +2,13 @@
 
 import concurrent.futures
 import json
-import pathlib
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import urllib3
 
-import tfbind
-from tfbind import export, serving
+from tfbind import serving
 
 pytestmark = pytest.mark.serving
 
@@ -199,42 +195,6 @@ def test_rest_client_checks_the_signature_against_the_metadata(stub):
     client = serving.RestClient(stub(200, json.dumps(metadata).encode()), "toy")
     with pytest.raises(ValueError, match="`signature` must be one of"):
         client.predict({"x": np.float32([1])})
-
-
-_NEEDED = ("google", "grpc", "numpy", "numpy.libs", "orjson", "typing_extensions.py", "urllib3")
-
-
-def test_clients_need_no_tensorflow(server, tmp_path):
-    """With nothing installed but the library and what the extra `client` names."""
-    site = pathlib.Path(np.__file__).parents[1]
-    for name in _NEEDED:
-        if (site / name).exists():
-            (tmp_path / name).symlink_to(site / name)
-    (tmp_path / "tfbind").mkdir()
-    package = pathlib.Path(tfbind.__file__).parent
-    parts = [*package.iterdir(), *(pathlib.Path(m.__path__[0]) for m in (serving, export))]
-    for part in parts:
-        if not (tmp_path / "tfbind" / part.name).exists():
-            (tmp_path / "tfbind" / part.name).symlink_to(part)
-    program = f"""
-import importlib.util
-import sys
-import numpy as np
-from tfbind.serving import GrpcClient, RestClient
-assert not importlib.util.find_spec("tensorflow") and not importlib.util.find_spec("keras")
-x = {{"x": np.float32([1])}}
-for client in (
-    RestClient({server.url!r}, {server.name!r}), GrpcClient({server.target!r}, {server.name!r})
-):
-    with client:
-        assert client.predict(x)["y"] == [3.5]
-        assert client.metadata() and client.status()
-"""
-    command = [sys.executable, "-S", "-c", program]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_connections_are_kept(server, monkeypatch):
