@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import os
 import pathlib
 import socket
@@ -14,7 +13,7 @@ import grpc
 import uvicorn
 
 from tfbind.serving._grpc_services import add_services, set_healthy
-from tfbind.serving._http import PatientProtocol, most_connections
+from tfbind.serving._http import most_connections, protocol_for
 from tfbind.serving._rest_api import make_app
 from tfbind.serving._service import Service
 
@@ -94,7 +93,7 @@ class FrontEnds:
         certificate, key = self._address.certificate, self._address.key
         return uvicorn.Config(
             make_app(self._service),
-            http=functools.partial(PatientProtocol, most=self._most),
+            http=protocol_for(self._most),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -121,9 +120,11 @@ class FrontEnds:
         target = f"{host}:{self._address.port}"
         if self._address.certificate is None:
             return server, server.add_insecure_port(target)
+        return server, server.add_secure_port(target, self._credentials())
+
+    def _credentials(self):
         pair = (self._address.key, self._address.certificate)
-        credentials = grpc.ssl_server_credentials([[pathlib.Path(p).read_bytes() for p in pair]])
-        return server, server.add_secure_port(target, credentials)
+        return grpc.ssl_server_credentials([tuple(pathlib.Path(p).read_bytes() for p in pair if p)])
 
 
 def _listen(host, port):

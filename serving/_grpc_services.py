@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -21,8 +20,8 @@ from tfbind.serving._models import Models
 from tfbind.serving._service import Record, Service
 
 _PACKAGE = "tensorflow.serving"
-_HEALTHY = ("", "ModelService", "PredictionService")
-_HEALTHY += tuple(f"{_PACKAGE}.{name}" for name in _HEALTHY[1:])
+_SERVICES = ("ModelService", "PredictionService")
+_HEALTHY = ("", *_SERVICES, *(f"{_PACKAGE}.{name}" for name in _SERVICES))
 _INTERFACE = "GRPC"
 
 
@@ -100,7 +99,7 @@ async def set_healthy(healthy: health.aio.HealthServicer) -> None:
 
 
 def _handler(service, method, answer):
-    async def handle(message: bytes, context: Any) -> bytes:
+    async def handle(message, context):
         try:
             with service.observed(_INTERFACE, method) as record:
                 ask = functools.partial(answer, service.models, service.limits, message, record)

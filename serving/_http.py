@@ -100,19 +100,18 @@ class PatientProtocol(HttpToolsProtocol):
     has been idle for longest.
     """
 
-    def __init__(self, *, most: int, **options: Any) -> None:
-        super().__init__(**options)
-        self._most = most
-        self._patience: asyncio.TimerHandle | None = None
-        self._head = 0
-        self._heard = 0.0
+    most = 0
+    _patience: asyncio.TimerHandle | None = None
+    _head = 0
+    _heard = 0.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._heard = self.loop.time()
         self._expect_head()
-        if len(self.connections) > self._most:
-            min(self.connections, key=PatientProtocol._standing).transport.abort()
+        if len(self.connections) > self.most:
+            ours = (each for each in self.connections if isinstance(each, PatientProtocol))
+            min(ours, key=PatientProtocol._standing).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
@@ -161,3 +160,12 @@ class PatientProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def protocol_for(connections: int) -> type[PatientProtocol]:
+    """Returns the protocol of a server that holds at most so many connections."""
+
+    class Protocol(PatientProtocol):
+        most = connections
+
+    return Protocol

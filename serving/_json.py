@@ -104,7 +104,8 @@ def decode(name: str, value: Any, dtype: str) -> np.ndarray:
 
 def _flatten(name, value):
     """Returns the leaves of nested lists, the shape of the lists, and the types of the leaves."""
-    leaves, shape = [value], []
+    leaves = [value]
+    shape: list[int] = []
     while list in (types := set(map(type, leaves))):
         sizes = set(map(len, leaves)) if types == {list} else set()
         if len(sizes) != 1:

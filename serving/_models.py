@@ -70,7 +70,8 @@ class Model:
 
     def _load_wanted(self, folders):
         """Returns the numbers of the wanted versions that answer, after loading new ones."""
-        config, kept = self._config, set()
+        config = self._config
+        kept: set[int] = set()
         wanted = set(config.versions) & folders.keys() if config.versions else folders
         for number in sorted(wanted, reverse=True):
             if len(kept) == config.latest:

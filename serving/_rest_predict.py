@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import orjson
 
 from tfbind.serving._answers import choose_signature
 from tfbind.serving._json import decode, dumps, encode, is_base64, loads
@@ -115,7 +114,7 @@ def write_outputs(outputs: dict[str, np.ndarray], num_rows: int | None = None) -
     return dumps({key: [_write_row(outputs, row) for row in range(num_rows)]})
 
 
-def _write_row(outputs, row) -> dict[str, orjson.Fragment]:
+def _write_row(outputs, row):
     return {name: encode(name, array[row, ...]) for name, array in outputs.items()}
 
 
