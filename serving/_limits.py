@@ -14,6 +14,8 @@ _STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 
+_LONGEST = 1000  # characters of a sentence, which may quote what a client sent
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -54,7 +56,8 @@ class Refusal(Exception):
     def __init__(self, code: str, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
         self.code = code
-        self.sentence = " ".join(sentence.split())
+        line = " ".join(sentence.split())
+        self.sentence = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
         self.status = _STATUS[code] if status is None else status
 
 

@@ -165,6 +165,7 @@ def test_what_runs_is_finished_and_what_comes_is_refused(directory, held):
             assert running.result() == (200, {"outputs": [3.5]})
             assert other.result()["y"] == [3.5]
             closing.result()
+    kept.close()
     server.close()  # once more does no harm
 
 
@@ -330,6 +331,20 @@ def test_other_addresses_of_this_machine(directory):
         assert ask(server, "GET /readyz") == (200, {"status": "ready"})
     with pytest.raises(ValueError, match="`port` must be a free port of 203.0.113.1"):
         serving.ReferenceServer(directory, host="203.0.113.1")
+
+
+def test_sentences_stay_short_whatever_they_quote(server):
+    for request, body in (
+        (f"POST /v1/models/{'x' * 5000}:predict", _ONE),
+        (_PREDICT, {"inputs": {"x" * 5000: [1.0]}}),
+        (_PREDICT, {"signature_name": "x" * 5000, "inputs": [1.0]}),
+    ):
+        status, answer = ask(server, request, body)
+        assert status in (400, 404)
+        assert len(answer["error"]) == 1000 and answer["error"].endswith("x...")
+    with serving.GrpcClient(server.target, "x" * 5000) as client:
+        with pytest.raises(serving.ServingError, match="The model must be .*xxx[.]{3}$"):
+            client.status()
 
 
 def test_strangers_in_one_batch(server):
