@@ -7,6 +7,7 @@ of one process, through the same signature, to NumPy arrays and back.
 
 import concurrent.futures
 import contextlib
+import functools
 import http.client
 import itertools
 import json
@@ -23,7 +24,7 @@ import orjson
 
 import tfbind
 from benchmarks._measure import progress
-from tfbind import _models, export, serving
+from tfbind import export, serving
 from tfbind.serving import _codec, _wire
 
 CLIENTS = (1, 8, 32)
@@ -56,10 +57,15 @@ def run(clients=CLIENTS, rows=ROWS, seconds=1.0, rounds=2, hidden_units=None):
     """
     with tempfile.TemporaryDirectory() as directory:
         export.export_saved_model(_model(hidden_units), directory)
-        with _served(directory) as addresses, _Direct(directory) as direct:
+        with (
+            _served(directory) as address,
+            _Remote(*address) as remote,
+            _Direct(directory) as direct,
+        ):
+            sides = {**remote.interfaces, "direct": direct}
             pairs = list(itertools.product(clients, rows))
-            found = {pair: _three(addresses, direct, *pair, seconds, rounds) for pair in pairs}
-            paced = _at_half_load(addresses, found, max(clients), seconds)
+            found = {pair: _loads(sides, *pair, seconds, rounds) for pair in pairs}
+            paced = _at_half_load(sides, found, max(clients), seconds)
     return [
         _row(interface, *pair, loads)
         for pair, loads in found.items()
@@ -69,17 +75,17 @@ def run(clients=CLIENTS, rows=ROWS, seconds=1.0, rounds=2, hidden_units=None):
 
 def _model(hidden_units):
     if hidden_units is None:
+        from tfbind import _models  # loads Keras, which the process of the clients can do without
+
         return _models.load("rc-shapes")[0]
     model = tfbind.DenoisingAutoencoder((4, 4, 1), hidden_units=hidden_units)
     model(np.zeros((1, 4, 4, 1), "float32"))
     return model
 
 
-def _three(addresses, direct, clients, rows, seconds, rounds):
+def _loads(sides, clients, rows, seconds, rounds):
     """Returns the loads with and without a server, the best of rounds that take turns."""
     progress(f"  {clients} clients, batches of {rows}")
-    sides = {kind: _Remote(kind, address) for kind, address in addresses.items()}
-    sides["direct"] = direct
     turns = [
         {kind: ask(clients, rows, seconds) for kind, ask in sides.items()} for _ in range(rounds)
     ]
@@ -107,14 +113,14 @@ def _percentiles(prefix, load):
     }
 
 
-def _at_half_load(addresses, found, clients, seconds):
+def _at_half_load(sides, found, clients, seconds):
     """Returns rows of p99 where single rows come at half the highest rate, evenly."""
     rows = []
     for interface in ("grpc", "rest"):
         alone = found[min(found)][interface].at(0.5)
         rate = max(loads[interface].rate for (_, size), loads in found.items() if size == 1) / 2
         progress(f"  {interface} at half load, {rate:.0f} requests a second")
-        load = _Remote(interface, addresses[interface])(clients, 1, seconds, rate)
+        load = sides[interface](clients, 1, seconds, rate)
         rows.append(
             {
                 "name": f"serving_{interface}_p99_at_half_load",
@@ -152,37 +158,39 @@ class _Direct:
 
 
 class _Remote:
-    """Requests over one interface, from threads of a process of their own."""
+    """Requests over both interfaces, from threads of a process of their own."""
 
-    def __init__(self, interface, address):
-        self._command = [sys.executable, "-m", "benchmarks.bench_serving", interface, *address]
+    def __init__(self, *address):
+        command = [sys.executable, "-m", "benchmarks.bench_serving", *address]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, **pipes)
+        self.interfaces = {name: functools.partial(self._ask, name) for name in ("grpc", "rest")}
 
-    def __call__(self, clients, rows, seconds, rate=0.0):
-        arguments = [str(each) for each in (clients, rows, seconds, rate)]
-        done = subprocess.run([*self._command, *arguments], stdout=subprocess.PIPE, check=True)
-        return Load(*json.loads(done.stdout))
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.communicate()
+
+    def _ask(self, *load):
+        print(json.dumps(load), file=self._process.stdin, flush=True)
+        return Load(*json.loads(self._process.stdout.readline()))
 
 
 @contextlib.contextmanager
 def _served(directory):
-    """Serves a folder in a process of its own; yields what clients of each interface are told."""
-    program = (
-        "import sys\n"
-        "from tfbind import serving\n"
-        f"with serving.ReferenceServer({directory!r}, name='model') as server:\n"
-        "    print(server.url, server.target, flush=True)\n"
-        "    sys.stdin.read()\n"
-    )
+    """Serves a folder as `tfbind serve` does; yields its addresses, and the input to send."""
+    program = f"from tfbind import serving; serving.serve({directory!r}, 0, 0, 'model')"
     command = [sys.executable, "-c", program]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as process:
-        url, target = process.stdout.readline().split()
-        with serving.RestClient(url, "model") as client:
-            signature = client.metadata()["serving_default"]
-        ((name, info),) = signature.inputs.items()
-        shape = ",".join(map(str, info.shape[1:]))
-        yield {"rest": (url, name, shape), "grpc": (target, name, shape)}
-        process.stdin.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline().split() for _ in range(5)]
+        url, target = lines[2][1].removesuffix("/v1/models/model"), lines[3][1]
+        with serving.RestClient(url, "model", 60.0) as client:
+            ((name, info),) = client.metadata()["serving_default"].inputs.items()
+        try:
+            yield url, target, name, ",".join(map(str, info.shape[1:]))
+        finally:
+            process.terminate()
 
 
 def _images(rows, shape):
@@ -217,13 +225,15 @@ def _press(calls, seconds, rate=0.0):
     return Load(taken, len(taken) / (time.perf_counter() - start))
 
 
-def _ask(interface, address, name, shape, clients, rows, seconds, rate):
-    """The process of the clients: prints what came of their load."""
-    images = _images(int(rows), [int(side) for side in shape.split(",")])
-    make = {"rest": _rest_calls, "grpc": _grpc_calls}[interface]
-    with contextlib.ExitStack() as stack:
-        calls = make(stack, address, name, images, int(clients))
-        json.dump(_press(calls, float(seconds), float(rate)), sys.stdout)
+def _clients(url, target, name, shape):
+    """The process of the clients: for every load that it reads, prints what came of it."""
+    for line in sys.stdin:
+        interface, clients, rows, seconds, *rate = json.loads(line)
+        images = _images(rows, [int(side) for side in shape.split(",")])
+        make, address = {"rest": (_rest_calls, url), "grpc": (_grpc_calls, target)}[interface]
+        with contextlib.ExitStack() as stack:
+            calls = make(stack, address, name, images, clients)
+            print(json.dumps(_press(calls, seconds, *rate)), flush=True)
 
 
 def _rest_calls(stack, url, name, images, clients):
@@ -255,4 +265,4 @@ def _grpc_calls(stack, target, name, images, clients):
 
 
 if __name__ == "__main__":
-    _ask(*sys.argv[1:])
+    _clients(*sys.argv[1:])
