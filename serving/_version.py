@@ -24,8 +24,9 @@ class Version:
 
     Requests that come while others run wait for them and then run together, in the batch function
     of TensorFlow: an idle server keeps no request waiting. Batched are signatures whose inputs and
-    outputs all have the batch as first axis. If a batch fails, its requests run one by one, so
-    that one client's bad request is no other's.
+    outputs all have the batch as first axis, of models with our card: of another's we do not know
+    that rows are independent. If a batch fails, its requests run one by one, so that one client's
+    bad request is no other's.
 
     Args:
         folder: The folder of the version.
@@ -84,7 +85,7 @@ class Version:
         self._batched = {
             name: _batched(self._alone[name])
             for name, signature in self.signatures.items()
-            if _has_rows(signature)
+            if _layout.card_path(self._path).is_file() and _has_rows(signature)
         }
 
     def _warm_up(self):

@@ -14,11 +14,11 @@ class ReferenceServer:
     """Stands in for TF Serving on one machine, over its REST and gRPC interfaces.
 
     It is what `tfbind serve` runs where there is no `tensorflow_model_server`: clients see the
-    same URLs, messages and status codes. Requests of several clients run as one batch, new
-    versions replace old ones without a pause, and a version that cannot be loaded leaves the one
-    before it in place. It is one process: for more machines, or for the open internet, use TF
-    Serving itself. It runs in threads of this process from construction to `close`; use it in a
-    `with` block.
+    same URLs, messages and status codes. Requests of several clients to a model that `tfbind`
+    exported run as one batch, new versions replace old ones without a pause, and a version that
+    cannot be loaded leaves the one before it in place. It is one process: for more machines, or
+    for the open internet, use TF Serving itself. It runs in threads of this process from
+    construction to `close`; use it in a `with` block.
 
     REST also answers `/healthz` (alive), `/readyz` (not shutting down) and
     `/monitoring/prometheus/metrics`; gRPC has the health service, with Check and Watch.

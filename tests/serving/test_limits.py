@@ -12,8 +12,10 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbind import serving
+from tfbind.export import _layout
 from tfbind.serving import _http, _version
 
 from .test_rest_api import ask
@@ -347,19 +349,32 @@ def test_sentences_stay_short_whatever_they_quote(server):
             client.status()
 
 
-def test_strangers_in_one_batch(server):
+@pytest.mark.parametrize("carded", [True, False])
+def test_strangers_in_one_batch(tmp_path, carded):
     """A request on which the model fails is refused alone, whoever shares its batch."""
 
-    def gather(index):
-        body = {"signature_name": "gather", "inputs": {"x": [1.0], "index": [index]}}
-        return ask(server, _PREDICT, body)
+    @tf.function(input_signature=[tf.TensorSpec((None,), "float32", name="x")])
+    def small(x):
+        with tf.control_dependencies([tf.debugging.assert_less(x, 10.0)]):
+            return {"rows": tf.fill(tf.shape(x), tf.size(x)), "y": 2.0 * x}
 
-    with concurrent.futures.ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(gather, [0, 0, 0, 7] * 20))
-    assert {status for status, _ in answers[::4]} == {200}
+    tf.saved_model.save(tf.Module(), str(tmp_path / "m" / "1"), {"serving_default": small})
+    if carded:  # without our card nothing is known of the rows, and each request runs alone
+        card = _layout.card_path(tmp_path / "m" / "1")
+        card.parent.mkdir(exist_ok=True)
+        card.touch()
+    with serving.ReferenceServer(tmp_path / "m") as server:
+
+        def double(x):
+            return ask(server, "POST /v1/models/m:predict", {"inputs": [x]})
+
+        with concurrent.futures.ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(double, [1.0, 2.0, 3.0, 70.0] * 40))
     for number, (status, answer) in enumerate(answers):
         assert status == (400 if number % 4 == 3 else 200)
-        assert number % 4 == 3 or answer == {"outputs": [1.0]}
+        assert number % 4 == 3 or answer["outputs"]["y"] == [2.0 * (number % 4 + 1)]
+    most = max(answer["outputs"]["rows"][0] for status, answer in answers if status == 200)
+    assert most > 1 if carded else most == 1
 
 
 def test_grpc_says_when_the_clients_own_time_is_up(server, held):
