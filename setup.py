@@ -54,11 +54,20 @@ REQUIRES = [
 EXTRAS = {
     "docs": ["furo", "myst-parser>=5", "sphinx>=9,<9.1"],  # 9.1 needs Python 3.12
     "litert": ["ai-edge-litert>=2.3"],
-    "serving": ["tensorflow-serving-api==2.21.*", "grpcio"],
+    "client": ["grpcio", "orjson", "protobuf", "urllib3"],  # talks to a server without TensorFlow
+    "serving": [
+        "grpcio-health-checking",
+        "httptools",
+        "prometheus-client",
+        "starlette",
+        "tensorflow-serving-api==2.21.*",
+        "uvicorn",
+    ],
     "stablehlo": ["jax==0.10.*"],  # the runner puts a program into an `Exported` of that version
     "tensorboard": ["tensorboard"],  # no longer comes with TensorFlow
     "tune": ["keras-tuner"],
 }
+EXTRAS["serving"] += EXTRAS["client"]
 EXTRAS["dev"] = [
     "build",
     "dill",  # the test cases of tensorflow-datasets import it

@@ -18,4 +18,5 @@ NAMES = (
     "adversarial_mixture",
     "pseudo_label_ensemble",
     "labeling",
+    "serving",
 )

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -59,8 +60,8 @@ class SavedModelRunner:
         self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {
             name: {
-                "inputs": _describe(signature.inputs),
-                "outputs": _describe(signature.outputs),
+                "inputs": describe(signature.inputs),
+                "outputs": describe(signature.outputs),
             }
             for name, signature in sorted(self.signature_defs.items())
             if not name.startswith("__")  # TensorFlow's own
@@ -99,7 +100,8 @@ def _load(session, folder):
         logger.setLevel(level)
 
 
-def _describe(tensors):
+def describe(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns shape and dtype of the `TensorInfo`s of one side of a signature, by name."""
     return {
         name: {
             "shape": _shape(info.tensor_shape),

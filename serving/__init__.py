@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "GrpcClient",
+    "Limits",
     "ReferenceServer",
     "RestClient",
     "ServingError",
@@ -24,6 +25,7 @@ __all__ = [
 
 _MODULES = {
     "GrpcClient": "grpc_client",
+    "Limits": "_limits",
     "ReferenceServer": "reference_server",
     "RestClient": "rest_client",
     "ServingError": "_tensors",
@@ -34,7 +36,12 @@ _MODULES = {
     "write_deployment": "deployment",
     "write_page": "page",
 }
-_EXTRA = ("google", "grpc", "tensorflow_serving")
+_CLIENT = "grpcio orjson protobuf urllib3"
+_SERVER = "grpcio-health-checking httptools prometheus-client starlette uvicorn"
+_EXTRA = (
+    *("google", "grpc", "grpc_health", "httptools", "orjson", "prometheus_client", "starlette"),
+    *("tensorflow_serving", "urllib3", "uvicorn"),
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -45,9 +52,10 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] not in _EXTRA:
             raise
+        server = f"'tensorflow-serving-api==2.21.*' {_SERVER} {_CLIENT}"
+        packages = _CLIENT if name.endswith("Client") else server
         raise ImportError(
-            f"`tfbind.serving.{name}` needs {error.name}. "
-            "Run: pip install 'tensorflow-serving-api==2.21.*' grpcio"
+            f"`tfbind.serving.{name}` needs {error.name}. Run: pip install {packages}"
         ) from error
     return getattr(module, name)
 

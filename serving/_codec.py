@@ -1,9 +1,9 @@
-"""Arrays to and from the `TensorProto` of `_wire.py`, without TensorFlow."""
+"""Arrays to and from `TensorProto`, ours of `_wire.py` or TensorFlow's, without TensorFlow."""
 
+import math
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import Message
 
 from tfbind.export._runner import dtype_name
 from tfbind.serving import _wire
@@ -25,16 +25,19 @@ _DTYPES = {
     "string": ("DT_STRING", "string_val"),
 }
 _NUMBERS = {_wire.ENUMS["DataType"][enum]: dtype for dtype, (enum, _) in _DTYPES.items()}
+_MOST_FILLED = 2**28
+"""Bytes that a few values may be repeated to: a message of 68 can ask for 8 GB."""
 
 
-def encode_tensor(name: str, array: np.ndarray) -> Message:
-    """Returns an array as a `TensorProto`; raises ValueError on a dtype that has no place there."""
+def encode_tensor(name: str, array: np.ndarray, proto: Any) -> None:
+    """Writes an array into an empty `TensorProto`; raises ValueError on a dtype it cannot hold."""
     dtype = dtype_name(array)
     if dtype not in _DTYPES:
         raise ValueError(
             f"`{name}` must have one of the dtypes {', '.join(_DTYPES)}. Received: {dtype}."
         )
-    proto = _wire.MESSAGES["TensorProto"](dtype=_DTYPES[dtype][0])
+    proto.dtype = _wire.ENUMS["DataType"][_DTYPES[dtype][0]]
+    proto.tensor_shape.SetInParent()  # a scalar has a shape too
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if dtype == "string":
@@ -42,22 +45,45 @@ def encode_tensor(name: str, array: np.ndarray) -> Message:
     else:
         little_endian = array.dtype.newbyteorder("<")
         proto.tensor_content = np.ascontiguousarray(array, little_endian).tobytes()
-    return proto
 
 
-def decode_tensor(name: str, proto: Any) -> np.ndarray:
-    """Returns a `TensorProto` as an array; strings as an object array of bytes."""
+def dtype_and_shape(name: str, proto: Any) -> tuple[str, tuple[int, ...]]:
+    """Returns what a `TensorProto` says it is, before anything is made of it."""
     dtype = _NUMBERS.get(proto.dtype)
     if dtype is None:
         raise ValueError(
             f"`{name}` must have one of the dtypes {', '.join(_DTYPES)}. "
             f"Received: number {proto.dtype} of TensorFlow's DataType."
         )
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if proto.tensor_content:
-        little_endian = np.dtype(dtype).newbyteorder("<")
-        return np.frombuffer(proto.tensor_content, little_endian).astype(dtype).reshape(shape)
-    return _fill(shape, dtype, getattr(proto, _DTYPES[dtype][1]))
+    return dtype, tuple(dim.size for dim in proto.tensor_shape.dim)
+
+
+def decode_tensor(name: str, proto: Any) -> np.ndarray:
+    """Returns a `TensorProto` as an array; strings as an object array of bytes.
+
+    The size that it states is compared with what it holds before memory is taken for it.
+    """
+    dtype, shape = dtype_and_shape(name, proto)
+    kind = np.dtype(object if dtype == "string" else dtype)
+    content, values = proto.tensor_content, getattr(proto, _DTYPES[dtype][1])
+    size = math.prod(shape)
+    if min(shape, default=0) < 0 or len(shape) > 64:
+        raise _incomplete(name, f"shape {shape}")
+    if content:
+        if dtype == "string" or len(content) != size * kind.itemsize:
+            raise _incomplete(name, f"{len(content)} bytes for {dtype} of shape {shape}")
+        flat = np.frombuffer(content, kind.newbyteorder("<"))
+        return flat.astype(kind, copy=False).reshape(shape)
+    if len(values) > size or (len(values) < size and size * kind.itemsize > _MOST_FILLED):
+        raise _incomplete(name, f"{len(values)} values for {dtype} of shape {shape}")
+    try:
+        return _fill(shape, dtype, values)
+    except OverflowError as error:  # 300 for a uint8
+        raise _incomplete(name, str(error)) from error
+
+
+def _incomplete(name, received):
+    return ValueError(f"`{name}` must be a complete TensorProto. Received: {received}.")
 
 
 def _fill(shape, dtype, values):
@@ -65,10 +91,11 @@ def _fill(shape, dtype, values):
     if dtype == "string":
         array = np.empty(shape, object)
         array.fill(values[-1] if values else b"")
-    elif dtype == "float16":  # half_val holds the bits
-        values = np.array(values, "uint16").view("float16")
-        array = np.full(shape, values[-1] if len(values) else 0, "float16")
-    else:
-        array = np.full(shape, values[-1] if values else 0, dtype)
-    array.reshape(-1)[: len(values)] = values
+        array.reshape(-1)[: len(values)] = values
+        return array
+    held = np.array(list(values), "uint16" if dtype == "float16" else dtype)
+    if dtype == "float16":  # half_val holds the bits
+        held = held.view("float16")
+    array = np.full(shape, held[-1] if len(held) else 0, dtype)
+    array.reshape(-1)[: len(held)] = held
     return array

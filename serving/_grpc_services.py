@@ -1,162 +1,152 @@
-"""The gRPC side of the reference server, on TF Serving's official stubs."""
+"""The gRPC side of the reference server: TF Serving's services on `grpc.aio`, and health."""
+
+import functools
+from collections.abc import Callable
 
 import grpc
-import numpy as np
-import tensorflow as tf
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
-    prediction_service_pb2_grpc,
 )
 
-from tfbind.serving import _wire
-from tfbind.serving._served_model import (
-    NotFoundError,
-    ServedModel,
-    choose_signature,
-    signature_def_map,
-)
+from tfbind._validation import check_shape
+from tfbind.serving._answers import choose_signature, signature_def_map, status_of
+from tfbind.serving._codec import decode_tensor, dtype_and_shape, encode_tensor
+from tfbind.serving._limits import Limits, Refusal, check_rows
+from tfbind.serving._models import Models
+from tfbind.serving._service import Record, Service
 
-_HEALTH_SERVICES = ("", "ModelService", "PredictionService")
-
-
-def status_of(
-    served: ServedModel, name: str, number: int | None = None
-) -> get_model_status_pb2.GetModelStatusResponse:
-    """Returns the `GetModelStatusResponse` for one version, or for all, latest first."""
-    latest, _ = served.find(name, number)
-    numbers = sorted(served.versions, reverse=True) if number is None else [latest]
-    response = get_model_status_pb2.GetModelStatusResponse()
-    for number in numbers:
-        status = response.model_version_status.add(
-            version=number, state=get_model_status_pb2.ModelVersionStatus.AVAILABLE
-        )
-        status.status.error_code = 0
-    return response
+_PACKAGE = "tensorflow.serving"
+_SERVICES = ("ModelService", "PredictionService")
+_HEALTHY = ("", *_SERVICES, *(f"{_PACKAGE}.{name}" for name in _SERVICES))
+_INTERFACE = "GRPC"
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata."""
-
-    def __init__(self, served: ServedModel) -> None:
-        self._served = served
-
-    def Predict(
-        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
-    ) -> predict_pb2.PredictResponse:
-        return _answer(context, self._predict, request)
-
-    def GetModelMetadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        return _answer(context, self._metadata, request)
-
-    def _predict(self, request):
-        number, runner = self._served.find(*_spec(request))
-        signature_name = choose_signature(runner, request.model_spec.signature_name)
-        wanted = _wanted_outputs(runner, signature_name, request.output_filter)
-        inputs = {name: _to_array(name, proto) for name, proto in request.inputs.items()}
-        outputs = runner(signature_name, inputs)
-        response = predict_pb2.PredictResponse()
-        _fill_spec(response.model_spec, request, number)
-        response.model_spec.signature_name = signature_name
-        for name in wanted:
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
-        return response
-
-    def _metadata(self, request):
-        number, runner = self._served.find(*_spec(request))
-        if list(request.metadata_field) != ["signature_def"]:
-            raise ValueError(
-                "`metadata_field` must be ['signature_def']. "
-                f"Received: metadata_field={list(request.metadata_field)}."
-            )
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        _fill_spec(response.model_spec, request, number)
-        response.metadata["signature_def"].Pack(signature_def_map(runner))
-        return response
+def predict(models: Models, limits: Limits, message: bytes, record: Record) -> bytes:
+    """Answers a `PredictRequest`."""
+    request = _parse(predict_pb2.PredictRequest, message)
+    number, version = models[request.model_spec.name].find(*_spec(request, record))
+    name = choose_signature(version, request.model_spec.signature_name)
+    wanted = _wanted_outputs(version, name, request.output_filter)
+    known = version.signatures[name]["inputs"]
+    for key, proto in request.inputs.items():
+        _check_shape(limits, key, proto, known, record)
+    inputs = {  # unknown names are left for the model to refuse
+        key: decode_tensor(key, proto) if key in known else None
+        for key, proto in request.inputs.items()
+    }
+    outputs = version(name, inputs)
+    response = predict_pb2.PredictResponse()
+    _fill_spec(response.model_spec, request, number, record)
+    response.model_spec.signature_name = record["signature"] = name
+    for key in wanted:
+        encode_tensor(key, outputs[key], response.outputs[key])
+    return response.SerializeToString()
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus."""
-
-    def __init__(self, served: ServedModel) -> None:
-        self._served = served
-
-    def GetModelStatus(
-        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
-    ) -> get_model_status_pb2.GetModelStatusResponse:
-        return _answer(context, lambda request: status_of(self._served, *_spec(request)), request)
-
-
-def add_services(server: grpc.Server, served: ServedModel) -> None:
-    """Adds the prediction, model and health services to a gRPC server."""
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(served), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(served), server)
-    health = grpc.unary_unary_rpc_method_handler(
-        _check_health,
-        request_deserializer=_wire.MESSAGES["HealthCheckRequest"].FromString,
-        response_serializer=_wire.MESSAGES["HealthCheckResponse"].SerializeToString,
-    )
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health})]
-    )
-
-
-def _check_health(request, context):
-    if request.service.removeprefix("tensorflow.serving.") not in _HEALTH_SERVICES:
-        context.abort(
-            grpc.StatusCode.NOT_FOUND,
-            f"`service` must be one of {_HEALTH_SERVICES}. Received: {request.service!r}.",
-        )
-    return _wire.MESSAGES["HealthCheckResponse"](status="SERVING")
-
-
-def _answer(context, function, request):
-    """Returns `function(request)`, or ends the call with a status and one sentence."""
-    try:
-        return function(request)
-    except NotFoundError as error:
-        code, sentence = grpc.StatusCode.NOT_FOUND, str(error)
-    except ValueError as error:
-        code, sentence = grpc.StatusCode.INVALID_ARGUMENT, str(error)
-    except Exception as error:  # a client should see a sentence, whatever went wrong
-        code, sentence = grpc.StatusCode.INTERNAL, f"The server failed: {error!r}."
-    context.abort(code, sentence)
-
-
-def _spec(request):
-    spec = request.model_spec
-    if spec.version_label:
+def metadata(models: Models, limits: Limits, message: bytes, record: Record) -> bytes:
+    """Answers a `GetModelMetadataRequest`."""
+    request = _parse(get_model_metadata_pb2.GetModelMetadataRequest, message)
+    number, version = models[request.model_spec.name].find(*_spec(request, record))
+    if list(request.metadata_field) != ["signature_def"]:
         raise ValueError(
-            "`version_label` must be empty: the reference server knows version numbers only. "
-            f"Received: version_label={spec.version_label!r}."
+            "`metadata_field` must be ['signature_def']. "
+            f"Received: metadata_field={list(request.metadata_field)}."
         )
-    return spec.name, spec.version.value if spec.HasField("version") else None
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    _fill_spec(response.model_spec, request, number, record)
+    response.metadata["signature_def"].Pack(signature_def_map(version))
+    return response.SerializeToString()
 
 
-def _fill_spec(spec, request, number):
+def status(models: Models, limits: Limits, message: bytes, record: Record) -> bytes:
+    """Answers a `GetModelStatusRequest`."""
+    request = _parse(get_model_status_pb2.GetModelStatusRequest, message)
+    spec = _spec(request, record)
+    return status_of(models, request.model_spec.name, *spec).SerializeToString()
+
+
+_METHODS: dict[str, dict[str, Callable[[Models, Limits, bytes, Record], bytes]]] = {
+    "PredictionService": {"Predict": predict, "GetModelMetadata": metadata},
+    "ModelService": {"GetModelStatus": status},
+}
+
+
+def add_services(server: grpc.aio.Server, service: Service) -> health.aio.HealthServicer:
+    """Adds the prediction, model and health services to a server; returns the last of them.
+
+    Messages come as bytes: grpcio's own answer to one that is no protobuf is an internal error.
+    """
+    for name, methods in _METHODS.items():
+        handlers = {
+            method: grpc.unary_unary_rpc_method_handler(_handler(service, method, answer))
+            for method, answer in methods.items()
+        }
+        generic = grpc.method_handlers_generic_handler(f"{_PACKAGE}.{name}", handlers)
+        server.add_generic_rpc_handlers([generic])
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    return healthy
+
+
+async def set_healthy(healthy: health.aio.HealthServicer) -> None:
+    """Says of every service that it answers."""
+    for name in _HEALTHY:
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def _handler(service, method, answer):
+    async def handle(message, context):
+        try:
+            with service.observed(_INTERFACE, method) as record:
+                ask = functools.partial(answer, service.models, service.limits, message, record)
+                if answer is not predict:  # quick, and wanted most when the server is busy
+                    return ask()
+                return await service.run(ask, context.time_remaining())
+        except Refusal as refusal:
+            await context.abort(grpc.StatusCode[refusal.code], refusal.sentence)
+
+    return handle
+
+
+def _parse(kind, message):
+    try:
+        return kind.FromString(message)
+    except DecodeError as error:
+        raise ValueError(f"The message must be a {kind.__name__}. Received: {error}.") from error
+
+
+def _spec(request, record):
+    spec = request.model_spec
+    record["model"] = spec.name
+    number = spec.version.value if spec.HasField("version") else None
+    return number, spec.version_label or None
+
+
+def _fill_spec(spec, request, number, record):
     spec.name = request.model_spec.name
-    spec.version.value = number
+    spec.version.value = record["version"] = number
 
 
-def _wanted_outputs(runner, signature_name, output_filter):
-    known = runner.signatures[signature_name]["outputs"]
+def _wanted_outputs(version, signature, output_filter):
+    known = version.signatures[signature]["outputs"]
     wanted = list(output_filter) or list(known)
     if len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
         raise ValueError(
-            f"`output_filter` must name outputs of signature {signature_name!r} once each, "
+            f"`output_filter` must name outputs of signature {signature!r} once each, "
             f"from {', '.join(map(repr, known))}. Received: {', '.join(map(repr, wanted))}."
         )
     return wanted
 
 
-def _to_array(name, proto):
-    try:
-        return np.asarray(tf.make_ndarray(proto))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be a complete TensorProto. Received: {error}.") from error
+def _check_shape(limits, name, proto, known, record):
+    """Refuses what the signature will, before a tensor of the size that it asks for is made."""
+    _, shape = dtype_and_shape(name, proto)
+    if name in known and known[name]["shape"] is not None:
+        check_shape(name, shape, known[name]["shape"])
+    if shape:
+        record["rows"] = shape[0]
+        check_rows(limits, name, shape[0])

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import socket
+import ssl
 
 from tfbind._validation import check_integer
 from tfbind.export._layout import SAVED_MODEL, version_folders
 
 HOST = "127.0.0.1"
-"""The address that servers of our own listen on, reached from this machine only."""
+"""Where servers of our own listen unless told otherwise: for this machine only."""
 
 
 def find_versions(directory: str | os.PathLike) -> dict[int, pathlib.Path]:
@@ -56,19 +57,43 @@ def model_name(directory: str | os.PathLike, name: str | None = None) -> str:
     return name
 
 
-def check_ports(port: int, rest_port: int) -> None:
-    """Raises ValueError unless both ports, of which 0 is any, are free on this machine."""
+def check_ports(port: int, rest_port: int, host: str = HOST) -> None:
+    """Raises ValueError unless both ports, of which 0 is any, are free at `host`."""
     if port == rest_port != 0:
         raise ValueError(f"`rest_port` must differ from `port`. Received: port=rest_port={port}.")
     for name, number in (("port", port), ("rest_port", rest_port)):
         check_integer(name, number, 0)
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, number))
+                probe.bind((host, number))
             except (OSError, OverflowError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise ValueError(
-                    f"`{name}` must be a free port of {HOST}. "
+                    f"`{name}` must be a free port of {host}. "
                     f"Received: {name}={number} ({reason}); choose another."
                 ) from error
+
+
+def check_certificate(certificate: str | os.PathLike | None, key: str | os.PathLike | None) -> None:
+    """Raises ValueError unless both are None, or a certificate and its private key."""
+    if (certificate is None) != (key is None):
+        raise ValueError(
+            "`certificate` and `key` must be given together. "
+            f"Received: certificate={certificate!r}, key={key!r}."
+        )
+    if certificate is not None and key is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(certificate, key, lambda: "")
+        except OSError as error:  # of ssl, too
+            raise ValueError(
+                "`certificate` and `key` must be PEM files that belong together. "
+                f"Received: certificate={str(certificate)!r}, key={str(key)!r} ({error})."
+            ) from error
+
+
+def reached_at(host: str, port: int) -> str:
+    """Returns the address under which this machine reaches a server that listens at `host`."""
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

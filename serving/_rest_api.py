@@ -1,201 +1,141 @@
-"""The REST side of the reference server: TF Serving's JSON interface."""
+"""The REST side of the reference server: TF Serving's JSON interface, on Starlette."""
 
-import http.server
-import json
-import re
-import urllib.parse
-from typing import Any
+import functools
+from collections.abc import Callable
 
-import numpy as np
+import prometheus_client
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from tfbind.serving._grpc_services import status_of
-from tfbind.serving._json import decode, encode, is_base64
-from tfbind.serving._served_model import (
-    NotFoundError,
-    ServedModel,
-    choose_signature,
-    signature_def_map,
-    to_json,
-)
+from tfbind.serving._answers import signature_def_map, status_of, to_json
+from tfbind.serving._http import Bodies
+from tfbind.serving._json import dumps
+from tfbind.serving._limits import Refusal
+from tfbind.serving._rest_predict import predict
+from tfbind.serving._service import Service
 
-_PATH = re.compile(
-    r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>:predict|/metadata)?"
-)
+METRICS = "/monitoring/prometheus/metrics"
+"""Where TF Serving has its metrics, unless told otherwise."""
+
+_MODEL = "/v1/models/{model:model_name}"
+_VERSIONS = ("", "/versions/{version:int}", "/labels/{label:model_name}")
 _URLS = (
-    "GET /v1/models/NAME[/versions/N], GET /v1/models/NAME[/versions/N]/metadata, "
-    "POST /v1/models/NAME[/versions/N]:predict"
+    "GET /v1/models/NAME[/versions/N|/labels/LABEL], the same with /metadata at its end, "
+    "POST /v1/models/NAME[/versions/N|/labels/LABEL]:predict, "
+    f"GET /healthz, GET /readyz, GET {METRICS}"
 )
+_INTERFACE = "REST"
 
 
-def read_request(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object of a predict request; raises ValueError."""
+class _NameConvertor(Convertor[str]):
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("model_name", _NameConvertor())
+
+
+def make_app(service: Service) -> Starlette:
+    """Returns the ASGI application that answers for `service`."""
+    bodies = Bodies(service.limits.body, service.limits.deadline)
+    methods = {
+        ":predict": (_predict, "POST"),
+        "/metadata": (_metadata, "GET"),
+        "": (_status, "GET"),
+    }
+    routes = [
+        Route(
+            f"{_MODEL}{version}{suffix}",
+            functools.partial(_answer, service, bodies, function),
+            methods=[verb],
+        )
+        for version in _VERSIONS
+        for suffix, (function, verb) in methods.items()
+    ]
+    routes += [
+        Route("/healthz", _alive),
+        Route("/readyz", functools.partial(_ready, service)),
+        Route(METRICS, functools.partial(_metrics, service)),
+    ]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _unknown})
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _answer(
+    service: Service, bodies: Bodies, function: Callable, request: Request
+) -> Response:
+    """Answers a request to a model, or says in one sentence why not."""
+    method = function.__name__.removeprefix("_").title()
     try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"The body must be JSON. Received: {error}.") from error
-    if not isinstance(request, dict):
-        raise ValueError(
-            'The body must be a JSON object, such as {"instances": [...]}. '
-            f"Received: {type(request).__name__}."
-        )
-    if ("instances" in request) == ("inputs" in request):
-        raise ValueError(
-            "The body must have one of 'instances' (rows) and 'inputs' (columns). "
-            f"Received: {', '.join(map(repr, request)) or 'neither'}."
-        )
-    name = request.get("signature_name", "")
-    if not isinstance(name, str):
-        raise ValueError(f"`signature_name` must be text. Received: signature_name={name!r}.")
-    return {**request, "signature_name": name}
+        with service.observed(_INTERFACE, method) as record:
+            record["model"] = request.path_params["model"]
+            return _json(200, await function(service, bodies, request, record))
+    except Refusal as refusal:
+        return _refuse(refusal.status, refusal.sentence)
 
 
-def read_inputs(request: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the arrays of a request by name, for the `known` inputs of its signature.
-
-    Unknown and missing names are left for the model to refuse.
-    """
-    columns = (
-        _rows_to_columns(request["instances"]) if "instances" in request else request["inputs"]
-    )
-    if not isinstance(columns, dict) or is_base64(columns):
-        if len(known) != 1:
-            raise ValueError(
-                "The inputs must be given by name, "
-                f"{', '.join(map(repr, known))}, as there are several. "
-                "Received: values without names."
-            )
-        columns = dict.fromkeys(known, columns)
-    return {
-        name: decode(name, value, known[name]["dtype"]) if name in known else None
-        for name, value in columns.items()
-    }
+async def _predict(service, bodies, request, record):
+    try:
+        body = await bodies.read(request)
+    except ClientDisconnect as error:
+        raise Refusal("UNAVAILABLE", "The client has gone.", 499) from error
+    ask = functools.partial(predict, service.models, service.limits, _spec(request), body, record)
+    return await service.run(ask)
 
 
-def _rows_to_columns(rows):
-    """Returns rows of named values as one dict of lists, and rows of bare values as they are."""
-    if not isinstance(rows, list) or not rows:
-        raise ValueError(f"'instances' must be a list of at least one row. Received: {rows!r}.")
-    named = [isinstance(row, dict) and not is_base64(row) for row in rows]
-    if not any(named):
-        return rows
-    names = rows[named.index(True)].keys()
-    for index, row in enumerate(rows):
-        if not named[index] or row.keys() != names:
-            raise ValueError(
-                f"Every row of 'instances' must have the same names, "
-                f"{', '.join(map(repr, names))}. Received: row {index} with "
-                f"{', '.join(map(repr, row)) if named[index] else 'a bare value'}."
-            )
-    return {name: [row[name] for row in rows] for name in names}
+async def _metadata(service, bodies, request, record):
+    number, version = service.models[record["model"]].find(*_spec(request))
+    spec = {"name": record["model"], "signature_name": "", "version": str(number)}
+    signatures = {"signature_def": to_json(signature_def_map(version))}
+    return dumps({"model_spec": spec, "metadata": signatures})
 
 
-def write_outputs(outputs: dict[str, np.ndarray], num_rows: int | None = None) -> dict[str, Any]:
-    """Returns the answer to a predict request: by rows if `num_rows` is given, else by columns.
-
-    A single output goes without its name.
-    """
-    if num_rows is not None:
-        _check_rows(outputs, num_rows)
-    columns = {name: encode(name, array) for name, array in outputs.items()}
-    key = "outputs" if num_rows is None else "predictions"
-    if len(columns) == 1:
-        return {key: next(iter(columns.values()))}
-    if num_rows is None:
-        return {key: columns}
-    return {
-        key: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    }
+async def _status(service, bodies, request, record):
+    return dumps(to_json(status_of(service.models, record["model"], *_spec(request))))
 
 
-def _check_rows(outputs, num_rows):
-    for name, array in outputs.items():
-        if array.shape[:1] != (num_rows,):
-            raise ValueError(
-                f"A request by 'instances' needs outputs with one row for each of its {num_rows} "
-                f"rows. Received: output {name!r} of shape {array.shape}; send 'inputs' instead."
-            )
+def _spec(request):
+    return request.path_params.get("version"), request.path_params.get("label")
 
 
-class RestHandler(http.server.BaseHTTPRequestHandler):
-    """Answers one connection; `server.served` is the `ServedModel`."""
-
-    server: "RestServer"
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two writes
-    timeout = 60  # seconds an idle connection may keep its thread
-
-    def do_GET(self) -> None:
-        self._answer("GET")
-
-    def do_POST(self) -> None:
-        self._answer("POST")
-
-    def log_message(self, *_: object) -> None:
-        """Keeps the terminal quiet."""
-
-    def _answer(self, method):
-        try:
-            body = self._read_body()
-            code, document = 200, self._route(method, body)
-        except NotFoundError as error:
-            code, document = 404, {"error": str(error)}
-        except ValueError as error:
-            code, document = 400, {"error": str(error)}
-        except Exception as error:  # a client should see a sentence, whatever went wrong
-            code, document = 500, {"error": f"The server failed: {error!r}."}
-        try:
-            self._write(code, document)
-        except ConnectionError:  # the client has gone
-            self.close_connection = True
-
-    def _read_body(self):
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or "Transfer-Encoding" in self.headers:
-            self.close_connection = True
-            raise ValueError("The request must state the length of its body in Content-Length.")
-        return self.rfile.read(int(length))
-
-    def _route(self, method, body):
-        path = _PATH.fullmatch(self.path.split("?")[0])
-        if path is None or method != ("POST" if path["verb"] == ":predict" else "GET"):
-            raise NotFoundError(f"The URL must be one of {_URLS}. Received: {method} {self.path}.")
-        model = urllib.parse.unquote(path["model"])
-        number = int(path["version"]) if path["version"] else None
-        if path["verb"] == ":predict":
-            return self._predict(model, number, body)
-        if path["verb"] == "/metadata":
-            return self._metadata(model, number)
-        return to_json(status_of(self.server.served, model, number))
-
-    def _predict(self, model, number, body):
-        _, runner = self.server.served.find(model, number)
-        request = read_request(body)
-        name = choose_signature(runner, request["signature_name"])
-        outputs = runner(name, read_inputs(request, runner.signatures[name]["inputs"]))
-        return write_outputs(outputs, len(request["instances"]) if "instances" in request else None)
-
-    def _metadata(self, model, number):
-        number, runner = self.server.served.find(model, number)
-        return {
-            "model_spec": {"name": model, "signature_name": "", "version": str(number)},
-            "metadata": {"signature_def": to_json(signature_def_map(runner))},
-        }
-
-    def _write(self, code, document):
-        body = json.dumps(document).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+async def _alive(request):
+    return _json(200, dumps({"status": "alive"}))
 
 
-class RestServer(http.server.ThreadingHTTPServer):
-    """A thread for every connection."""
+async def _ready(service, request):
+    if service.draining:
+        return _refuse(503, "The server is shutting down; ask another.")
+    return _json(200, dumps({"status": "ready"}))
 
-    daemon_threads = True
-    request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], served: ServedModel) -> None:
-        super().__init__(address, RestHandler)
-        self.served = served
+async def _metrics(service, request):
+    text = prometheus_client.generate_latest(service.registry)
+    return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+async def _unknown(request, error):
+    if error.status_code == 405:
+        allowed = error.headers["Allow"]
+        sentence = f"The method must be one of {allowed} here. Received: {request.method}."
+        return _refuse(405, sentence, error.headers)
+    received = f"{request.method} {request.url.path[:200]}"
+    return _refuse(error.status_code, f"The URL must be one of {_URLS}. Received: {received}.")
+
+
+def _refuse(status, sentence, headers=None):
+    headers = {"Retry-After": "1"} if status == 503 else headers
+    return _json(status, dumps({"error": sentence}), headers)
+
+
+def _json(status, body, headers=None):
+    return Response(body, status, headers, media_type="application/json")

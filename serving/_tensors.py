@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfbind._validation import check_integer
 from tfbind.export._runner import dtype_name
 
 # TensorFlow's names in lower case, but for these.
@@ -22,6 +23,15 @@ def late(address: str, timeout: float) -> str:
 def unreachable(address: str, reason: object) -> str:
     """Returns the sentence about a server that is not there."""
     return f"No server answers at {address} ({reason}); is it running?"
+
+
+def check_version(version: object) -> dict[str, Any]:
+    """Returns the fields of a `ModelSpec` that choose a version: its number, its label, or none."""
+    if version is None:
+        return {}
+    if isinstance(version, str) and version:
+        return {"version_label": version}
+    return {"version": {"value": check_integer("version", version, 0)}}
 
 
 class TensorInfo(NamedTuple):

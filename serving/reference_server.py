@@ -1,53 +1,60 @@
-import concurrent.futures
 import os
 import threading
 from typing import Self
 
-import grpc
-
-from tfbind.serving._grpc_services import add_services
-from tfbind.serving._layout import HOST, check_ports
-from tfbind.serving._rest_api import RestServer
-from tfbind.serving._served_model import ServedModel
-from tfbind.serving._wire import UNLIMITED
-
-_NUM_WORKERS = 16
-_SECONDS_TO_FINISH = 1.0
-_OPTIONS = (
-    *UNLIMITED,
-    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a partner
-)
+from tfbind._validation import check_number
+from tfbind.serving._front_ends import Address, FrontEnds
+from tfbind.serving._layout import HOST, check_certificate, check_ports, reached_at
+from tfbind.serving._limits import Limits
+from tfbind.serving._models import Models
+from tfbind.serving._service import Service
 
 
 class ReferenceServer:
-    """Serves a SavedModel over TF Serving's REST and gRPC interfaces, for tests and local use.
+    """Stands in for TF Serving on one machine, over its REST and gRPC interfaces.
 
-    Not for production: one model, no batching, no monitoring, no TLS. It stands in for
-    `tensorflow_model_server` where there is none: models load and run through a TF1 Session, as
-    there, on the CPU, and clients see the same URLs, messages and status codes. It listens on
-    127.0.0.1 and runs in threads of this process from construction to `close`; use it in a `with`
-    block.
+    It is what `tfbind serve` runs where there is no `tensorflow_model_server`: clients see the
+    same URLs, messages and status codes. Requests of several clients to a model that `tfbind`
+    exported run as one batch, new versions replace old ones without a pause, and a version that
+    cannot be loaded leaves the one before it in place. It is one process: for more machines, or
+    for the open internet, use TF Serving itself. It runs in threads of this process from
+    construction to `close`; use it in a `with` block.
 
-    Differs from TF Serving: every version that is on disk at the start is served (the latest by
-    default) and later ones are not noticed; no version labels; only `Predict` signatures; an
-    input that the signature does not have is refused in column format too; an unknown signature
-    is INVALID_ARGUMENT over gRPC, as over REST. The sentences of errors are our own.
+    REST also answers `/healthz` (alive), `/readyz` (not shutting down) and
+    `/monitoring/prometheus/metrics`; gRPC has the health service, with Check and Watch.
+
+    Differs from TF Serving: if the latest version on disk cannot be loaded, the one before it is
+    loaded, at the start too; a last version goes on being served when its folder is gone; only
+    `Predict` signatures; numbers that a dtype cannot hold are refused, not rounded; an input that
+    the signature does not have is refused in column format too; an unknown signature is
+    INVALID_ARGUMENT over gRPC, as over REST. URLs that are not known are 404 and wrong methods
+    405, where TF Serving answers 400 to both under /v1/; a slash at the end is not known to either.
+    Bodies may be gzip or chunked, as there; any other Content-Encoding is 415. A body over the
+    limit is 413 and RESOURCE_EXHAUSTED, a full server 503 and UNAVAILABLE. Over REST there is TLS
+    too. The counter of requests ends in `_total`, as Prometheus' own library has it. The sentences
+    of errors are our own.
 
     Args:
-        directory: Folder with version folders: `directory/<integer>/saved_model.pb`.
+        directory: Folder with version folders, `directory/<integer>/saved_model.pb`, of which the
+            latest is served; or a `models.config` in TF Serving's text format, for several models,
+            chosen versions, and labels. Paths in it count from its own folder.
         port: Port for gRPC; 0 takes a free one.
         rest_port: Port for REST; 0 takes a free one.
         name: Name of the model; None takes the folder's.
+        host: Address to listen on; "0.0.0.0" is every one of this machine.
+        limits: A `Limits`: what clients may have. None takes the defaults.
+        certificate: File with the server's certificate (PEM), for TLS on both ports.
+        key: File with its private key (PEM).
+        poll: Seconds > 0 between two looks for new versions.
+        request_log: Whether each request is told on standard error, as one line of JSON.
 
     Attributes:
         url: Address for REST, such as "http://127.0.0.1:8501".
         target: Address for gRPC, such as "127.0.0.1:8500".
-        name: Name of the model.
-        versions: Tuple of integers, lowest first.
+        name: Name of the model, the first of several.
 
     Raises:
-        ValueError: If the folder has no complete version, a version cannot be loaded, or a port
-            is not free.
+        ValueError: If a model has no version that can be loaded, or a port is not free.
 
     Example:
 
@@ -58,8 +65,8 @@ class ReferenceServer:
     >>> directory = tempfile.mkdtemp()
     >>> path = export.export_saved_model(model, directory)
     >>> with serving.ReferenceServer(directory, name="shapes") as server:
-    ...     client = serving.RestClient(server.url, "shapes")
-    ...     client.status()
+    ...     with serving.RestClient(server.url, "shapes") as client:
+    ...         client.status()
     {1: 'AVAILABLE'}
 
     References:
@@ -72,30 +79,40 @@ class ReferenceServer:
         port: int = 0,
         rest_port: int = 0,
         name: str | None = None,
+        *,
+        host: str = HOST,
+        limits: Limits | None = None,
+        certificate: str | os.PathLike | None = None,
+        key: str | os.PathLike | None = None,
+        poll: float = 1.0,
+        request_log: bool = False,
     ) -> None:
-        check_ports(port, rest_port)
-        self._served = ServedModel(directory, name)
-        self._rest = RestServer((HOST, rest_port), self._served)
-        workers = concurrent.futures.ThreadPoolExecutor(_NUM_WORKERS)
-        self._grpc = grpc.server(workers, options=_OPTIONS)
-        add_services(self._grpc, self._served)
-        self.name = self._served.name
-        self.versions = tuple(self._served.versions)
-        self.target = f"{HOST}:{self._grpc.add_insecure_port(f'{HOST}:{port}')}"
-        self.url = f"http://{HOST}:{self._rest.server_port}"
-        self._grpc.start()
-        threading.Thread(target=self._rest.serve_forever, args=(0.05,), daemon=True).start()
+        check_ports(port, rest_port, host)
+        check_certificate(certificate, key)
+        check_number("poll", poll, 0, open_low=True)
+        self._models = Models(directory, name)
+        service = Service(self._models, limits or Limits(), request_log)
+        address = Address(host, port, rest_port, certificate, key)
+        self._front_ends = FrontEnds(service, address, poll)
+        self._closed = threading.Event()
+        port, rest_port = self._front_ends.ports
+        self.name = self._models.names[0]
+        self.target = reached_at(host, port)
+        self.url = f"{'http' if certificate is None else 'https'}://{reached_at(host, rest_port)}"
+
+    @property
+    def models(self) -> dict[str, tuple[int, ...]]:
+        """The versions that answer now, lowest first, by the name of their model."""
+        return {name: self._models[name].versions for name in self._models.names}
 
     def wait(self) -> None:
         """Blocks until `close` is called in another thread, or an interrupt comes."""
-        self._grpc.wait_for_termination()
+        self._closed.wait()
 
     def close(self) -> None:
-        """Lets running requests finish for a second, then stops."""
-        self._rest.shutdown()
-        self._rest.server_close()
-        self._grpc.stop(_SECONDS_TO_FINISH).wait()
-        self._served.close()
+        """Refuses what comes, lets what runs finish within the limits, then stops."""
+        self._front_ends.close()
+        self._closed.set()
 
     def __enter__(self) -> Self:
         return self

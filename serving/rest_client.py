@@ -1,35 +1,41 @@
-import http.client
-import json
-import urllib.error
+import os
 import urllib.parse
-import urllib.request
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import urllib3
 
-from tfbind._validation import check_choice, check_integer, check_number
-from tfbind.serving._json import decode, encode
+from tfbind._validation import check_choice, check_number
+from tfbind.serving._json import decode, dumps, encode, loads
 from tfbind.serving._tensors import (
     ServingError,
     Signature,
     as_arrays,
+    check_version,
     late,
     parse_signatures,
     unreachable,
 )
 
+_MOST_CONNECTIONS = 64
+_REFUSED = urllib3.exceptions.NewConnectionError  # to urllib3 a timeout, too
+
 
 class RestClient:
     """Asks a model behind the REST interface of TF Serving.
 
-    Needs only NumPy and the standard library. JSON carries no dtypes, so they are read from the
-    server's metadata, once. `GrpcClient` is faster on large arrays. Safe to share among threads.
+    Needs NumPy, orjson and urllib3, no TensorFlow. JSON carries no dtypes, so they are read from
+    the server's metadata, once. `GrpcClient` is faster on large arrays. Connections are kept and
+    shared among threads; close it, or use it in a `with` block.
 
     Args:
         url: The server, such as "http://127.0.0.1:8501".
         model: The name the model is served under.
         timeout: Seconds > 0 that the server may stay silent.
-        version: Integer >= 0, or None for the version the server prefers: the latest.
+        version: Integer >= 0, a version's label, or None for the version the server prefers: the
+            latest.
+        certificate: File of the authority (PEM) that vouches for an https server, or its own
+            certificate; None trusts those that the system trusts.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -50,15 +56,25 @@ class RestClient:
     """
 
     def __init__(
-        self, url: str, model: str, timeout: float = 10.0, *, version: int | None = None
+        self,
+        url: str,
+        model: str,
+        timeout: float = 10.0,
+        *,
+        version: int | str | None = None,
+        certificate: str | os.PathLike | None = None,
     ) -> None:
         if not str(url).startswith(("http://", "https://")):
             raise ValueError(f"`url` must begin with http:// or https://. Received: url={url!r}.")
         self.timeout = check_number("timeout", timeout, 0, open_low=True)
-        self.url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
-        if version is not None:
-            self.url += f"/versions/{check_integer('version', version, 0)}"
+        self.url = f"{url.rstrip('/')}/v1/models/{_quote(model)}{_version_path(version)}"
         self._signatures: dict[str, Signature] | None = None
+        self._pool = urllib3.PoolManager(
+            maxsize=_MOST_CONNECTIONS,
+            retries=False,
+            timeout=self.timeout,
+            ca_certs=None if certificate is None else os.fspath(certificate),
+        )
 
     def predict(
         self, inputs: dict[str, Any], signature: str = "serving_default"
@@ -96,23 +112,30 @@ class RestClient:
         versions = self._field(self._call(""), "model_version_status")
         return {int(version["version"]): version["state"] for version in versions}
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._pool.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _call(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"}
-        )
+        method, data = ("GET", None) if body is None else ("POST", dumps(body))
+        headers = {"Content-Type": "application/json"}
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                return self._parse(response.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ServingError(_server_message(error)) from error
-        except (OSError, http.client.HTTPException) as error:
+            response = self._pool.request(method, self.url + path, body=data, headers=headers)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ServingError(self._silence(error)) from error
+        if response.status >= 400:
+            raise ServingError(_server_message(self.url + path, response))
+        return self._parse(response.data)
 
     def _parse(self, body):
         try:
-            return json.loads(body)
+            return loads(body)
         except ValueError as error:
             raise ServingError(
                 f"{self.url} answered with something other than JSON: {body[:80]!r}."
@@ -124,15 +147,26 @@ class RestClient:
         return document[name]
 
     def _silence(self, error):
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, TimeoutError):
+        timeout = urllib3.exceptions.TimeoutError
+        if isinstance(error, timeout) and not isinstance(error, _REFUSED):
             return late(self.url, self.timeout)
-        return unreachable(self.url, reason)
+        return unreachable(self.url, error)
 
 
-def _server_message(error):
-    body = error.read()
+def _quote(text):
+    return urllib.parse.quote(text, safe="")
+
+
+def _version_path(version):
+    spec = check_version(version)
+    if "version_label" in spec:
+        return f"/labels/{_quote(version)}"
+    return f"/versions/{version}" if spec else ""
+
+
+def _server_message(url, response):
     try:
-        return str(json.loads(body)["error"])
+        return str(loads(response.data)["error"])
     except (ValueError, KeyError, TypeError):
-        return f"{error.url} answered HTTP {error.code} {error.reason}: {body[:80]!r}."
+        reason = f"HTTP {response.status} {response.reason}"
+        return f"{url} answered {reason}: {response.data[:80]!r}."

@@ -38,6 +38,7 @@ TINY = {
         "sizes": {"side": (4, 6, 8), "num_groups": (2, 3, 4), "batch": (2, 3, 4)},
         "hidden_units": 4, "num_iterations": 1, "rounds": 1,
     },
+    "serving": {"clients": (1, 2), "rows": (1,), "seconds": 0.2, "rounds": 1, "hidden_units": 4},
     "tagger": {
         "units": (12, 8), "batch_size": 4, "rounds": 1, "growth_rounds": 1, "num_calls": 2,
         "sizes": {"batch": (2, 3)},

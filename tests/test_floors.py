@@ -27,7 +27,7 @@ FLOORS = (
     ("serving",),
     (
         *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_listing"),
-        *("_models", "_report_verb", "_training", "_web_verb"),
+        *("_models", "_report_verb", "_serve_verb", "_training", "_web_verb"),
         *("cli", "quickstart", "__main__"),
     ),
 )

@@ -11,7 +11,10 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
+
+import tfbind
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("tfbind", "export", "serving")
@@ -134,6 +137,36 @@ def test_the_short_name_is_refused(name):
 def test_it_loads_no_tensorflow(tmp_path, statement):
     done = run("-c", f"{statement}\n{NO_TENSORFLOW}", cwd=tmp_path)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+NEEDED = ("google", "grpc", "numpy", "numpy.libs", "orjson", "typing_extensions.py", "urllib3")
+CLIENTS = """
+import importlib.util
+import sys
+import numpy as np
+from tfbind.serving import GrpcClient, RestClient
+assert not importlib.util.find_spec("tensorflow") and not importlib.util.find_spec("keras")
+for client in (RestClient(sys.argv[1], "shapes"), GrpcClient(sys.argv[2], "shapes")):
+    with client:
+        print(client.predict({"image": np.ones((2, 4), "float32")})["code"].shape)
+        print(client.status(), sorted(client.metadata()["serving_default"].inputs))
+"""
+
+
+@pytest.mark.serving
+def test_clients_need_the_wheel_and_their_extra_alone(installed, tmp_path):
+    model = tfbind.DenoisingAutoencoder((4,), hidden_units=3)
+    model(np.ones((1, 4), "float32"))
+    tfbind.export.export_saved_model(model, tmp_path / "shapes")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "tfbind").symlink_to(installed / "tfbind")
+    for name in NEEDED:
+        (site / name).symlink_to(pathlib.Path(np.__file__).parents[1] / name)
+    with tfbind.serving.ReferenceServer(tmp_path / "shapes") as server:
+        arguments = ("-S", "-c", CLIENTS, server.url, server.target)
+        done = run(*arguments, cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.stdout.splitlines() == ["(2, 3)", "{1: 'AVAILABLE'} ['image']"] * 2, done.stderr
 
 
 def test_an_unknown_name_is_an_attribute_error(tmp_path):

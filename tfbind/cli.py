@@ -16,6 +16,7 @@ from tfbind import (
     _listing,
     _numbers,
     _report_verb,
+    _serve_verb,
 )
 
 _artifact = click.argument("artifact", type=_console.PATH)
@@ -262,23 +263,6 @@ def check(artifact: pathlib.Path, as_json: bool) -> None:
 
 
 @main.command()
-@_artifact
-@click.option("--port", default=8500, show_default=True, help="Port for gRPC.")
-@click.option("--rest-port", default=8501, show_default=True, help="Port for REST.")
-@click.option("--name", help="Name of the model.  [default: the folder's]")
-def serve(artifact: pathlib.Path, port: int, rest_port: int, name: str | None) -> None:
-    """Serve a folder of SavedModel versions, or what `tfbind export` takes, until Ctrl-C.
-
-    It answers over REST and gRPC, from tensorflow_model_server if that is on the PATH, else from
-    a reference server for tests and local use.
-    """
-    _console.load_tensorflow()
-    from tfbind import _models, serving
-
-    serving.serve(_models.exported(artifact), port, rest_port, name)
-
-
-@main.command()
 @click.argument("preset")
 @click.option("--trials", default=100, show_default=True, help="Settings to try.")
 @click.option("--out", type=_console.PATH, help="Folder for the trials.  [default: runs/search]")
@@ -336,6 +320,7 @@ def quickstart(pretrained: bool, out: pathlib.Path | None, data_dir: str | None)
 for _verb in (
     _listing.list_presets,
     _report_verb.report,
+    _serve_verb.serve,
     _image_verbs.group,
     _image_verbs.cluster,
     _image_verbs.select,

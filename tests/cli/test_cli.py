@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tfbind import _catalogue, _inputs, _models, data, plots, quickstart, reading, training
+from tfbind import _catalogue, _inputs, _models, data, plots, quickstart, reading, serving, training
 
 from .calls import fail, succeed, succeed_json, tfbind
 
@@ -225,10 +225,20 @@ def test_export_of_one_format(run, tmp_path):
 
 def test_serve_passes_its_options_on(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr("tfbind.serving.launch.serve", lambda *arguments: calls.append(arguments))
+
+    def record(*arguments, **options):
+        calls.append((arguments, options))
+
+    monkeypatch.setattr("tfbind.serving.launch.serve", record)
     succeed("serve", tmp_path, "--port", 1, "--rest-port", 2, "--name", "x")
-    succeed("serve", tmp_path)
-    assert calls == [(tmp_path, 1, 2, "x"), (tmp_path, 8500, 8501, None)]
+    assert calls.pop() == ((tmp_path, 1, 2, "x"), {})
+    config = tmp_path / "models.config"
+    config.touch()
+    limits = ("--max-body", 9, "--max-rows", 8, "--max-requests", 7, "--deadline", 6, "--drain", 5)
+    succeed("serve", config, *limits, "--host", "::1", "--request-log", "--poll", 4)
+    limits = serving.Limits(body=9, rows=8, requests=7, deadline=6.0, drain=5.0)
+    options = {"limits": limits, "host": "::1", "request_log": True, "poll": 4.0}
+    assert calls.pop() == ((config, 8500, 8501, None), options)
 
 
 def test_search_of_another_system():

@@ -79,20 +79,30 @@ def server(directory):
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory):
-    """Version 2 adds three, version 10 adds four; version 11 is not fully written."""
+    """Version 2 adds three, version 10 adds four; version 11 is not fully written.
+
+    Without a models.config only the latest would be served.
+    """
     directory = tmp_path_factory.mktemp("models") / "toy"
     export_toy(directory / "2", bias=3.0)
     export_toy(directory / "10", bias=4.0)
     (directory / "11").mkdir()
     (directory / "12.tmp").mkdir()
-    with serving.ReferenceServer(directory, name="toy") as server:
+    config = directory.with_name("models.config")
+    config.write_text(
+        'model_config_list { config { name: "toy" base_path: "toy" model_platform: "tensorflow" '
+        "model_version_policy { all {} } "
+        'version_labels { key: "stable" value: 2 } version_labels { key: "canary" value: 10 } } }'
+    )
+    with serving.ReferenceServer(config) as server:
         yield server
 
 
 @pytest.fixture(scope="session", params=["rest", "grpc"])
 def client(request, server):
     if request.param == "rest":
-        yield serving.RestClient(server.url, server.name)
+        with serving.RestClient(server.url, server.name) as client:
+            yield client
     else:
         with serving.GrpcClient(server.target, server.name) as client:
             yield client

@@ -3,11 +3,10 @@
 import concurrent.futures
 import json
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import urllib3
 
 from tfbind import serving
 
@@ -183,6 +182,8 @@ def test_arguments():
     with pytest.raises(ValueError, match="`url` must begin with http:// or https://"):
         serving.RestClient("127.0.0.1:8501", "toy")
     for client in (serving.RestClient, serving.GrpcClient):
+        with pytest.raises(ValueError, match="`version` must be an integer >= 0"):
+            client("http://127.0.0.1:8501", "toy", version="")
         with pytest.raises(ValueError, match="`timeout` must be a number"):
             client("http://127.0.0.1:8501", "toy", timeout=0)
         with pytest.raises(ValueError, match="`version` must be an integer >= 0"):
@@ -196,16 +197,17 @@ def test_rest_client_checks_the_signature_against_the_metadata(stub):
         client.predict({"x": np.float32([1])})
 
 
-def test_clients_load_no_tensorflow(server):
-    program = f"""
-import sys
-import numpy as np
-from tfbind.serving import GrpcClient, RestClient
-x = {{"x": np.float32([1])}}
-assert RestClient({server.url!r}, {server.name!r}).predict(x)["y"] == [3.5]
-with GrpcClient({server.target!r}, {server.name!r}) as client:
-    assert client.predict(x)["y"] == [3.5]
-    assert client.metadata() and client.status()
-assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+def test_connections_are_kept(server, monkeypatch):
+    opened = []
+    connect = urllib3.connection.HTTPConnection.connect
+    monkeypatch.setattr(
+        urllib3.connection.HTTPConnection,
+        "connect",
+        lambda self: (opened.append(self), connect(self))[1],
+    )
+    with serving.RestClient(server.url, server.name) as client:
+        for _ in range(5):
+            client.predict({"x": np.float32([1])})
+            with pytest.raises(serving.ServingError):
+                client.predict({"y": np.float32([1])})
+    assert len(opened) == 1

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -93,6 +94,22 @@ def test_the_real_server_is_preferred(start, fake_server, tmp_path, directory, n
     assert not pathlib.Path(f"/proc/{child}").exists()
 
 
+def test_a_models_config_is_handed_to_the_real_server(tmp_path):
+    (tmp_path / "models.config").touch()
+    command = serving.server_command(tmp_path / "models.config", 1, 2)
+    assert command[1:] == [
+        f"--model_config_file={tmp_path / 'models.config'}",
+        "--port=1",
+        "--rest_api_port=2",
+    ]
+
+
+def test_the_real_server_takes_no_options_of_ours(monkeypatch, fake_server, directory):
+    monkeypatch.setenv("PATH", str(fake_server.parent))
+    with pytest.raises(ValueError, match="Options must be left out where .* Received: host='x'."):
+        serving.serve(directory, 0, 0, host="x")
+
+
 def test_a_real_server_that_stops_is_an_error(monkeypatch, fake_server, directory, capsys):
     fake_server.write_text("#!/bin/sh\nexit 3\n")
     monkeypatch.setenv("PATH", str(fake_server.parent))
@@ -104,7 +121,7 @@ def test_a_real_server_that_stops_is_an_error(monkeypatch, fake_server, director
 def test_the_reference_server_says_what_it_is(start, directory, tmp_path):
     process = start(directory, tmp_path, port=0, rest_port=0, name="toy")
     lines = [process.stdout.readline() for _ in range(5)]
-    assert lines[0] == "reference server: for tests and local use, not production\n"
+    assert lines[0] == "reference server: stands in for TF Serving on one machine\n"
     assert lines[1] == "  model  toy, version 123\n"
     url = lines[2].split()[1].removesuffix("/v1/models/toy")
     assert serving.RestClient(url, "toy").predict({"x": np.float32([1])})["y"] == [3.5]
@@ -114,6 +131,37 @@ def test_the_reference_server_says_what_it_is(start, directory, tmp_path):
     _, errors = process.communicate(timeout=_SECONDS)
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+def test_sigterm_lets_what_runs_finish(start, directory, tmp_path):
+    process = start(directory, tmp_path, port=0, rest_port=0, name="toy")
+    lines = [process.stdout.readline() for _ in range(5)]
+    url, target = lines[2].split()[1].removesuffix("/v1/models/toy"), lines[3].split()[1]
+    refusals, stop = [], threading.Event()
+
+    def ask(client):
+        while not stop.is_set():
+            try:
+                assert client.predict({"x": np.float32([1])})["y"] == [3.5]
+            except serving.ServingError as error:
+                refusals.append(str(error))
+                return
+
+    with serving.RestClient(url, "toy") as rest, serving.GrpcClient(target, "toy") as grpc_client:
+        threads = [threading.Thread(target=ask, args=(each,)) for each in (rest, grpc_client) * 4]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(_SECONDS)
+        stop.set()
+    _, errors = process.communicate(timeout=_SECONDS)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert len(refusals) == 8
+    expected = ("shutting down", "No server answers")
+    assert [each for each in refusals if not any(sentence in each for sentence in expected)] == []
 
 
 def test_bad_arguments_are_found_before_anything_starts(tmp_path, directory, server):

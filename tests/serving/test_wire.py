@@ -87,9 +87,11 @@ _ARRAYS = [
 @pytest.mark.parametrize("array", _ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
 def test_tensors_agree_with_tensorflow_both_ways(array):
     array = np.asarray(array)
-    ours = encode_tensor("x", array).SerializeToString()
-    back = tf.make_ndarray(tensor_pb2.TensorProto.FromString(ours))
-    np.testing.assert_array_equal(back, array)
+    for kind in (_wire.MESSAGES["TensorProto"], tensor_pb2.TensorProto):
+        ours = kind()
+        encode_tensor("x", array, ours)
+        back = tf.make_ndarray(tensor_pb2.TensorProto.FromString(ours.SerializeToString()))
+        np.testing.assert_array_equal(back, array)
 
     theirs = tf.make_tensor_proto(array.astype(array.dtype.newbyteorder("=")))
     decoded = decode_tensor(
@@ -130,3 +132,26 @@ def test_a_dtype_we_do_not_know():
     )
     with pytest.raises(ValueError, match="`y` must have one of the dtypes .* number 8"):
         decode_tensor("y", proto)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sizes"),
+    [
+        ({"dtype": "DT_FLOAT", "float_val": [1.0]}, [2**31]),  # 8 GB in 30 bytes
+        ({"dtype": "DT_STRING"}, [2**20, 2**20]),
+        ({"dtype": "DT_FLOAT"}, [2**62, 2**62]),
+        ({"dtype": "DT_FLOAT"}, [0, 2**62]),
+        ({"dtype": "DT_FLOAT"}, [-1]),
+        ({"dtype": "DT_FLOAT"}, [1] * 65),
+        ({"dtype": "DT_FLOAT", "float_val": [1.0, 2.0]}, [1]),
+        ({"dtype": "DT_FLOAT", "tensor_content": b"123"}, [1]),
+        ({"dtype": "DT_FLOAT", "tensor_content": b"1234"}, [2]),
+        ({"dtype": "DT_STRING", "tensor_content": b"1234"}, [4]),
+        ({"dtype": "DT_UINT8", "int_val": [300, 1]}, [2]),
+        ({"dtype": "DT_HALF", "half_val": [70000]}, [1]),
+    ],
+)
+def test_sizes_that_the_content_does_not_have(fields, sizes):
+    shape = {"dim": [{"size": size} for size in sizes]}
+    with pytest.raises(ValueError):
+        decode_tensor("x", _wire.MESSAGES["TensorProto"](tensor_shape=shape, **fields))
