@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfbind import reading
 from tfbind.export._preparing import prepared_endpoints
+from tfbind.models._endpoints import guarded
 
 _HALF = (tf.float16, tf.bfloat16)
 
@@ -30,7 +31,8 @@ def trace_endpoints(
 ) -> dict[str, TracedEndpoint]:
     """Returns name -> `TracedEndpoint`, for any batch size or for one that is fixed.
 
-    With a preparation of files there is one more endpoint, which prepares what it is given.
+    Bad rows have no answer and leave the others alone, see `guarded`. With a preparation of files
+    there are more endpoints, which prepare what they are given.
 
     Raises:
         ValueError: If the model is not built, has no endpoints, or one of them cannot be served.
@@ -53,9 +55,19 @@ def trace_endpoints(
             "`serving_endpoints()` must have an endpoint 'serving_default'. "
             f"Received: {', '.join(map(repr, endpoints)) or 'no endpoints'}."
         )
+    endpoints = {name: guarded(_checked(name, each)) for name, each in endpoints.items()}
     if preparation is not None:
-        endpoints = {**endpoints, **prepared_endpoints(endpoints, preparation)}
+        endpoints |= prepared_endpoints(endpoints, preparation)
     return {name: _trace(name, endpoint, batch_size) for name, endpoint in endpoints.items()}
+
+
+def _checked(name, endpoint):
+    def function(*tensors):
+        outputs = endpoint.function(*tensors)
+        _check_flat(name, outputs, endpoint.outputs)
+        return outputs
+
+    return endpoint._replace(function=function)
 
 
 def _trace(name, endpoint, batch_size):
@@ -63,7 +75,6 @@ def _trace(name, endpoint, batch_size):
 
     def served(*tensors):
         outputs = endpoint.function(*tensors)
-        _check_flat(name, outputs, endpoint.outputs)
         return {key: _full_precision(outputs[key]) for key in endpoint.outputs}
 
     function = tf.function(served, input_signature=specs, autograph=False)

@@ -27,8 +27,9 @@ def export_saved_model(
         directory: Folder of the versions, made if need be; TF Serving's `--model_base_path`.
         version: Integer >= 1 that is not there yet, or None for the highest plus one.
         preparation: What is done to a person's files before the model sees them, such as
-            `Run.preparation`; or None. With it one more signature takes these files: `from_file`,
-            bytes of pictures of any size; `from_row`, columns of a table; or `from_values`.
+            `Run.preparation`; or None. With it more signatures take these files:
+            `<endpoint>_image_bytes`, bytes of pictures of any size, for each endpoint that takes
+            an image alone; `from_row`, columns of a table; or `from_values`.
 
     Returns:
         The path of the version, `directory/<version>`, as a string.
