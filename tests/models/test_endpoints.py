@@ -25,6 +25,7 @@ def answer(point, label=None, limits=(0.0, 1.0)):
         function, (POINT, LABEL, TEXT), dict.fromkeys(keys, ""), {"point": limits, "label": (0, 3)}
     )
     text = tf.fill([len(point)], "a")
+    label = tf.constant(label)
     outputs = guarded(endpoint).function(tf.constant(point, tf.float32), label, text)
     return {key: value.numpy() for key, value in outputs.items()}
 
