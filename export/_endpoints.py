@@ -65,7 +65,7 @@ def _checked(name, endpoint):
     def function(*tensors):
         outputs = endpoint.function(*tensors)
         _check_flat(name, outputs, endpoint.outputs)
-        return outputs
+        return {key: _full_precision(output) for key, output in outputs.items()}
 
     return endpoint._replace(function=function)
 
@@ -75,7 +75,7 @@ def _trace(name, endpoint, batch_size):
 
     def served(*tensors):
         outputs = endpoint.function(*tensors)
-        return {key: _full_precision(outputs[key]) for key in endpoint.outputs}
+        return {key: tf.identity(outputs[key]) for key in endpoint.outputs}
 
     function = tf.function(served, input_signature=specs, autograph=False)
     concrete = function.get_concrete_function()
@@ -128,7 +128,7 @@ def _check_flat(name, outputs, described):
 
 def _full_precision(tensor):
     # TFLite and the REST interface of TF Serving have no half precision.
-    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALF else tf.identity(tensor)
+    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALF else tensor
 
 
 def _check_batch_axis(name, outputs, batch_size):

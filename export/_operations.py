@@ -13,7 +13,7 @@ from tfbind.export import _layout
 # neither files nor the network; whatever is not here is refused, for new ones keep coming.
 _HARMLESS = frozenset(
     "Assert AssignVariableOp Case DatasetToSingleElement If ReadVariableOp StatefulPartitionedCall "
-    "TensorDataset VarHandleOp VarIsInitializedOp While".split()
+    "TensorDataset TensorSliceDataset VarHandleOp VarIsInitializedOp While".split()
 )
 # What touches files, or runs code of Python's, though TensorFlow calls it stateless.
 _NOT_HARMLESS = frozenset(
@@ -31,47 +31,38 @@ def check_operations(folder: pathlib.Path) -> None:
     Loading runs its initialisers, and a call the operations of its signature, of whoever wrote it.
     """
     content = (folder / _layout.SAVED_MODEL).read_bytes()
-    found = {
-        place: operations
-        for meta_graph in saved_model_pb2.SavedModel.FromString(content).meta_graphs
-        for place, operations in _found(meta_graph)
-        if operations
-    }
+    found: dict[str, str] = {}  # operation -> where it was seen first
+    for meta_graph in saved_model_pb2.SavedModel.FromString(content).meta_graphs:
+        for place, operations in _places(meta_graph):
+            found = {**dict.fromkeys(filter(_is_refused, operations), place), **found}
     if found:
-        listed = "; ".join(f"{', '.join(found[place])} in {place}" for place in found)
+        listed = ", ".join(f"{name} in {place}" for name, place in sorted(found.items()))
         raise ValueError(
             "The graph must touch no files and no network when it runs. "
             f"Received: {listed}; it was not run."
         )
 
 
-def _found(meta_graph: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yields a place, and the operations there that are not harmless."""
+def _places(meta_graph: Any) -> Iterator[tuple[str, set[str]]]:
+    """Yields a place in a graph and the operations there; of loading, without what it needs."""
     graph = _Graph(meta_graph.graph_def)
     saver = meta_graph.saver_def
     saving = {_node(saver.save_tensor_name), _node(saver.restore_op_name)}
     for name, signature in sorted(meta_graph.signature_def.items()):
         nodes = graph.behind(_node(tensor.name) for tensor in signature.outputs.values())
         place = _LOADING if name.startswith("__") else f"signature {name!r}"
-        yield place, _refused(graph.operations(nodes))
-    restoring = graph.operations(graph.behind([_node(saver.restore_op_name)]))
-    yield _LOADING, _refused(restoring - _RESTORING)
+        yield place, graph.operations(nodes)
+    yield _LOADING, graph.operations(graph.behind([_node(saver.restore_op_name)])) - _RESTORING
     # Functions that Python finds by name, and nodes that an initialiser may name.
-    rest = graph.operations(
-        graph.nodes.keys() - saving, meta_graph.object_graph_def.concrete_functions.keys()
-    )
-    yield "the rest of it", _refused(rest)
+    functions = meta_graph.object_graph_def.concrete_functions.keys()
+    yield "the rest of it", graph.operations(graph.nodes.keys() - saving, functions)
 
 
-def _refused(operations: Iterable[str]) -> list[str]:
-    return sorted(name for name in operations if not _is_harmless(name))
-
-
-def _is_harmless(operation: str) -> bool:
+def _is_refused(operation: str) -> bool:
     known = op_def_registry.get(operation)
     if known is None or operation in _NOT_HARMLESS:
-        return False
-    return operation in _HARMLESS or not known.is_stateful
+        return True
+    return known.is_stateful and operation not in _HARMLESS
 
 
 class _Graph:
