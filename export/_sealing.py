@@ -72,7 +72,7 @@ def check_seals(card: Mapping[str, Any], key: bytes | None = None) -> None:
 
 def hashes(folder: pathlib.Path) -> dict[str, str]:
     """Returns path within a SavedModel -> SHA-256, of every file but the card."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     card = _layout.card_path(folder)
     return {
         path.relative_to(folder).as_posix(): _layout.sha256(path) for path in files if path != card
@@ -81,7 +81,7 @@ def hashes(folder: pathlib.Path) -> dict[str, str]:
 
 def check_files(folder: pathlib.Path, artifact: Mapping[str, Any]) -> None:
     """Raises ValueError, naming the file, if a SavedModel has others than its card says."""
-    expected, version = artifact["files"], artifact["version"]
+    expected, version = artifact.get("files", {}), artifact.get("version")
     if folder.name.isdigit() and int(folder.name) != version:
         raise ValueError(
             f"The folder of version {version} must have that name. Received: "

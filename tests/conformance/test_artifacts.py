@@ -29,6 +29,7 @@ def test_saved_model_in_a_session(entry, event_shape, make, tmp_path):
     for batch_size in (1, 3):
         for name, inputs, expected in endpoint_inputs(model, batch_size):
             assert_close(runner(name, inputs), expected)
+    assert export.check_artifact(tmp_path)["loaders"] == ["session", "python", "c"]
 
 
 def spoilt(inputs):

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbind.training.keras_file import load_keras
+
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Keras' early stopping, whose memory can be saved and put back.
@@ -74,7 +76,7 @@ class Checkpoint(keras.callbacks.Callback):
         if not found:
             return 0
         state = json.loads((found[-1] / "state.json").read_text())
-        restored = keras.saving.load_model(found[-1] / "model.keras")
+        restored = load_keras(found[-1] / "model.keras", f"remove {found[-1]} and train again")
         model.restore_from(restored)
         if self.stopping is not None:
             with np.load(found[-1] / "best.npz") as best:
@@ -101,7 +103,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Writes the checkpoint of the state after `epoch` epochs."""
         old = list(self.directory.glob("checkpoint-*"))
         folder = self.directory / f"checkpoint-{epoch:05d}.partial"
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a killed process; a link is left, and fails
         folder.mkdir()
         self.model.save(folder / "model.keras")
         state: dict[str, Any] = {"history": self.history}
