@@ -51,15 +51,8 @@ def _takes_image_alone(endpoint: Endpoint) -> bool:
 
 
 def _from_file(served: Endpoint, preparation: reading.Pictures) -> Endpoint:
-    image = tf.TensorSpec(preparation.event_shape, tf.float32)
-    size = tf.TensorSpec([2], tf.int32)
-
     def function(files):
-        images, sizes = tf.map_fn(
-            lambda file: _prepared_or_not(file, preparation),
-            files,
-            fn_output_signature=(image, size),
-        )
+        images, sizes = _all_prepared(files, preparation)
         return {**served.function(images), "size": sizes}
 
     spec = tf.TensorSpec([None], tf.string, name="image_bytes")
@@ -76,15 +69,26 @@ def _sample(preparation: reading.Pictures) -> str:
         return base64.b64encode(file.getvalue()).decode()
 
 
-def _prepared_or_not(file: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the image and the size of a file, or NaN and -1 if it cannot be read.
+def _all_prepared(files: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the images and the sizes of files, NaN and -1 where one cannot be read.
 
-    Decoding fails with an error, which a dataset alone can turn into something else in a graph.
+    Decoding fails with an error, and in a graph only a dataset can leave out what fails.
     """
-    read = tf.data.Dataset.from_tensors(file).map(lambda file: _prepared(file, preparation))
+    num_files = tf.size(files)
     nothing = (tf.fill(preparation.event_shape, math.nan), tf.fill([2], -1))
-    first = read.ignore_errors().concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
-    return first.get_single_element()
+
+    def numbered(row, file):
+        return row, _prepared(file, preparation)
+
+    read = tf.data.Dataset.from_tensor_slices((tf.range(num_files), files)).map(numbered)
+    last = tf.data.Dataset.from_tensors((num_files, nothing))  # so that there is one
+    some = read.ignore_errors().concatenate(last).batch(tf.cast(num_files, tf.int64) + 1)
+    rows, found = some.get_single_element()
+    images, sizes = (
+        tf.tensor_scatter_nd_update(tf.repeat(x[None], num_files + 1, 0), rows[:, None], values)
+        for x, values in zip(nothing, found, strict=True)
+    )
+    return images[:-1], sizes[:-1]
 
 
 def _prepared(file: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor, tf.Tensor]:

@@ -90,6 +90,14 @@ def test_a_file_that_cannot_be_read_spoils_no_other(name):
     np.testing.assert_array_equal(found["image"][1], alone["image"][0])
 
 
+@pytest.mark.parametrize("files", [[], [b""], [b"", b"?"]])
+def test_no_file_can_be_read(files):
+    endpoint = identity(reading.Pictures(height=4, width=4))["serving_default_image_bytes"]
+    found = endpoint.function(tf.constant(files, tf.string))
+    assert found["valid"].numpy().tolist() == [0] * len(files)
+    assert found["image"].shape == (len(files), 4, 4, 1)
+
+
 def test_damaged_exif_is_passed_over():
     pixels = RANDOM.integers(0, 256, (5, 7, 3), "uint8")
     for tail in (b"", b"MM", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff\x12\x01"):
