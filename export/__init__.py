@@ -23,6 +23,7 @@ __all__ = [
     "export_tflite",
     "export_train_step",
     "read_card",
+    "read_key",
     "restore_variables",
     "sample_inputs",
 ]
@@ -39,6 +40,7 @@ _MODULES = {
     "export_tflite": "tflite",
     "export_train_step": "stablehlo",
     "read_card": "card",
+    "read_key": "_sealing",
     "restore_variables": "stablehlo",
     "sample_inputs": "samples",
 }

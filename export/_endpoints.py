@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfbind import reading
 from tfbind.export._preparing import prepared_endpoints
+from tfbind.models._endpoints import guarded
 
 _HALF = (tf.float16, tf.bfloat16)
 
@@ -30,7 +31,8 @@ def trace_endpoints(
 ) -> dict[str, TracedEndpoint]:
     """Returns name -> `TracedEndpoint`, for any batch size or for one that is fixed.
 
-    With a preparation of files there is one more endpoint, which prepares what it is given.
+    Bad rows have no answer and leave the others alone, see `guarded`. With a preparation of files
+    there are more endpoints, which prepare what they are given.
 
     Raises:
         ValueError: If the model is not built, has no endpoints, or one of them cannot be served.
@@ -53,9 +55,19 @@ def trace_endpoints(
             "`serving_endpoints()` must have an endpoint 'serving_default'. "
             f"Received: {', '.join(map(repr, endpoints)) or 'no endpoints'}."
         )
+    endpoints = {name: guarded(_checked(name, each)) for name, each in endpoints.items()}
     if preparation is not None:
-        endpoints = {**endpoints, **prepared_endpoints(endpoints, preparation)}
+        endpoints |= prepared_endpoints(endpoints, preparation)
     return {name: _trace(name, endpoint, batch_size) for name, endpoint in endpoints.items()}
+
+
+def _checked(name, endpoint):
+    def function(*tensors):
+        outputs = endpoint.function(*tensors)
+        _check_flat(name, outputs, endpoint.outputs)
+        return {key: _full_precision(output) for key, output in outputs.items()}
+
+    return endpoint._replace(function=function)
 
 
 def _trace(name, endpoint, batch_size):
@@ -63,8 +75,7 @@ def _trace(name, endpoint, batch_size):
 
     def served(*tensors):
         outputs = endpoint.function(*tensors)
-        _check_flat(name, outputs, endpoint.outputs)
-        return {key: _full_precision(outputs[key]) for key in endpoint.outputs}
+        return {key: tf.identity(outputs[key]) for key in endpoint.outputs}
 
     function = tf.function(served, input_signature=specs, autograph=False)
     concrete = function.get_concrete_function()
@@ -117,7 +128,7 @@ def _check_flat(name, outputs, described):
 
 def _full_precision(tensor):
     # TFLite and the REST interface of TF Serving have no half precision.
-    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALF else tf.identity(tensor)
+    return tf.cast(tensor, tf.float32) if tensor.dtype in _HALF else tensor
 
 
 def _check_batch_axis(name, outputs, batch_size):

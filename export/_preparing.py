@@ -2,33 +2,42 @@
 
 import base64
 import io
+import math
 
 import numpy as np
 import PIL.Image
 import tensorflow as tf
 
 from tfbind import reading
+from tfbind.export._decoding import decoded
 from tfbind.models._endpoints import Endpoint
 
-_PNG = b"\x89PNG"
 _GREY = (0.299, 0.587, 0.114)
-_SIZE = "height and width of the picture, in whose coordinates the image's are scaled and padded"
+_SIZE = (
+    "height and width of the picture, in whose coordinates the image's are scaled and padded; -1 "
+    "of a file that is no picture, damaged, or transparent where no ground was named"
+)
 
 
 def prepared_endpoints(
     endpoints: dict[str, Endpoint], preparation: reading.Preparation
 ) -> dict[str, Endpoint]:
-    """Returns an endpoint that prepares, by its name; none if there is nothing to prepare.
+    """Returns endpoints that prepare, by name; none if there is nothing to prepare.
 
-    Of pictures it is `from_file`, which takes the bytes of PNG, JPEG, GIF and BMP files; of rows
-    `from_row`, which takes `numbers` and `kinds` in the order of the columns; of arrays
-    `from_values`.
+    Of pictures there is `<endpoint>_image_bytes` for each endpoint that takes an image alone: its
+    input `image_bytes` is the bytes of PNG, JPEG, GIF and BMP files. Of rows it is `from_row`,
+    which takes `numbers` and `kinds` in the order of the columns; of arrays `from_values`. What
+    cannot be prepared becomes NaN, to which the endpoint, a guarded one, has no answer.
     """
-    served = endpoints["serving_default"]
-    if [spec.name for spec in served.inputs] != ["image"]:
-        return {}
     if isinstance(preparation, reading.Pictures):
-        return {"from_file": _from_file(served, preparation)}
+        return {
+            f"{name}_image_bytes": _from_file(endpoint, preparation)
+            for name, endpoint in endpoints.items()
+            if _takes_image_alone(endpoint)
+        }
+    served = endpoints["serving_default"]
+    if not _takes_image_alone(served):
+        return {}
     if isinstance(preparation, reading.Rows):
         return {"from_row": _from_row(served, preparation)}
     plain = reading.Arrays(shape=preparation.event_shape)
@@ -37,20 +46,18 @@ def prepared_endpoints(
     return {"from_values": _from_values(served, preparation)}
 
 
-def _from_file(served: Endpoint, preparation: reading.Pictures) -> Endpoint:
-    image = tf.TensorSpec(preparation.event_shape, tf.float32)
-    size = tf.TensorSpec([2], tf.int32)
+def _takes_image_alone(endpoint: Endpoint) -> bool:
+    return [spec.name for spec in endpoint.inputs] == ["image"]
 
+
+def _from_file(served: Endpoint, preparation: reading.Pictures) -> Endpoint:
     def function(files):
-        images, sizes = tf.map_fn(
-            lambda file: _prepared(file, preparation), files, fn_output_signature=(image, size)
-        )
+        images, sizes = _all_prepared(files, preparation)
         return {**served.function(images), "size": sizes}
 
-    spec = tf.TensorSpec([None], tf.string, name="file")
-    return Endpoint(
-        function, (spec,), {**served.outputs, "size": _SIZE}, {}, {"file": _sample(preparation)}
-    )
+    spec = tf.TensorSpec([None], tf.string, name="image_bytes")
+    outputs = {**served.outputs, "size": _SIZE}
+    return Endpoint(function, (spec,), outputs, {}, {"image_bytes": _sample(preparation)})
 
 
 def _sample(preparation: reading.Pictures) -> str:
@@ -62,9 +69,31 @@ def _sample(preparation: reading.Pictures) -> str:
         return base64.b64encode(file.getvalue()).decode()
 
 
+def _all_prepared(files: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the images and the sizes of files, NaN and -1 where one cannot be read.
+
+    Decoding fails with an error, and in a graph only a dataset can leave out what fails.
+    """
+    num_files = tf.size(files)
+    nothing = (tf.fill(preparation.event_shape, math.nan), tf.fill([2], -1))
+
+    def numbered(row, file):
+        return row, _prepared(file, preparation)
+
+    read = tf.data.Dataset.from_tensor_slices((tf.range(num_files), files)).map(numbered)
+    last = tf.data.Dataset.from_tensors((num_files, nothing))  # so that there is one
+    some = read.ignore_errors().concatenate(last).batch(tf.cast(num_files, tf.int64) + 1)
+    rows, found = some.get_single_element()
+    images, sizes = (
+        tf.tensor_scatter_nd_update(tf.repeat(x[None], num_files + 1, 0), rows[:, None], values)
+        for x, values in zip(nothing, found, strict=True)
+    )
+    return images[:-1], sizes[:-1]
+
+
 def _prepared(file: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the image of a file's bytes, as `Pictures.apply` makes it, and the file's size."""
-    pixels = _toned(_composited(_decoded(file), preparation.ground), preparation)
+    pixels = _toned(_composited(decoded(file), preparation.ground), preparation)
     size = tf.shape(pixels)[:2]
     wanted = (preparation.height, preparation.width)
     image = _placed(pixels, size, wanted, preparation.fit)
@@ -74,26 +103,12 @@ def _prepared(file: tf.Tensor, preparation: reading.Pictures) -> tuple[tf.Tensor
     return image, size
 
 
-def _decoded(file: tf.Tensor) -> tf.Tensor:
-    """Returns float32 `[H, W, 4]` in [0, 1]: only PNG files have transparent pixels and depth."""
-
-    def png():
-        return tf.cast(tf.io.decode_png(file, 4, tf.uint16), tf.float32) / 65535
-
-    def other():
-        color = tf.io.decode_image(file, 3, expand_animations=False)
-        return tf.pad(
-            tf.cast(color, tf.float32) / 255, [[0, 0], [0, 0], [0, 1]], constant_values=1.0
-        )
-
-    return tf.cond(tf.strings.substr(file, 0, len(_PNG)) == _PNG, png, other)
-
-
 def _composited(pixels: tf.Tensor, ground: str | None) -> tf.Tensor:
     color, alpha = pixels[..., :3], pixels[..., 3:]
     if ground is None:
         opaque = tf.debugging.Assert(
-            tf.reduce_all(alpha == 1), ["`file` must not be transparent: its ground is not known."]
+            tf.reduce_all(alpha == 1),
+            ["`image_bytes` must not be transparent: its ground is not known."],
         )
         with tf.control_dependencies([opaque]):
             return tf.identity(color)
@@ -144,9 +159,9 @@ def _from_row(served: Endpoint, preparation: reading.Rows) -> Endpoint:
         parts = []
         if numbers:
             values = tf.cast(given["numbers"], tf.float64)
-            values = (tf.where(tf.math.is_nan(values), fill, values) - offset) / scale
-            values = tf.clip_by_value(values, 0, 1) if preparation.unit else values
-            parts.append(tf.cast(values, tf.float32))
+            if preparation.missing == "fill":
+                values = tf.where(tf.math.is_nan(values), fill, values)
+            parts.append(_scaled_values(values, offset, scale, preparation.unit))
         for place, column in enumerate(kinds):
             texts = given["kinds"][:, place, None]
             parts.append(tf.cast(texts == tf.constant(column.kinds), tf.float32))
@@ -158,15 +173,24 @@ def _from_row(served: Endpoint, preparation: reading.Rows) -> Endpoint:
     return Endpoint(function, tuple(specs), served.outputs, {}, sample)
 
 
+def _scaled_values(
+    values: tf.Tensor, offset: np.ndarray, scale: np.ndarray, unit: bool
+) -> tf.Tensor:
+    """Returns float64 values as a model takes them, float32; what is not finite as NaN."""
+    scaled = (values - offset) / scale
+    scaled = tf.clip_by_value(scaled, 0, 1) if unit else scaled
+    return tf.cast(tf.where(tf.math.is_finite(values), scaled, math.nan), tf.float32)
+
+
 def _from_values(served: Endpoint, preparation: reading.Arrays) -> Endpoint:
     offset, scale = (np.array(x, "float64") for x in (preparation.offset, preparation.scale))
 
     def function(values):
-        images = (tf.cast(values, tf.float64) - offset) / scale
-        images = tf.clip_by_value(images, 0, 1) if preparation.unit else images
+        images = _scaled_values(tf.cast(values, tf.float64), offset, scale, preparation.unit)
         if preparation.threshold is not None:
-            images = tf.where(images > preparation.threshold, 1.0, 0.0)
-        return served.function(tf.cast(images, tf.float32))
+            binary = tf.cast(images > preparation.threshold, tf.float32)
+            images = tf.where(tf.math.is_nan(images), images, binary)
+        return served.function(images)
 
     spec = tf.TensorSpec([None, *preparation.event_shape], tf.float32, name="values")
     return Endpoint(function, (spec,), served.outputs, {}, {})

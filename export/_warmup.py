@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfbind.export import _layout, samples
@@ -20,6 +21,7 @@ def write_warmup(card: dict[str, Any], folder: pathlib.Path, model_name: str) ->
         from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
     except ModuleNotFoundError:
         return False
+    (folder / _layout.EXTRA).mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / _layout.EXTRA / FILE_NAME)) as writer:
         for signature, endpoint in card["endpoints"].items():
             for batch_size in BATCH_SIZES:
@@ -33,3 +35,19 @@ def write_warmup(card: dict[str, Any], folder: pathlib.Path, model_name: str) ->
                 )
                 writer.write(log.SerializeToString())
     return True
+
+
+def read_warmup(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Returns the signature and the inputs of each request; none without the extra or the file."""
+    file = folder / _layout.EXTRA / FILE_NAME
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ModuleNotFoundError:
+        return []
+    requests = []
+    for record in tf.data.TFRecordDataset([str(file)] if file.exists() else []):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        arrays = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        requests.append((request.model_spec.signature_name, arrays))
+    return requests

@@ -7,7 +7,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from tfbind.export import _layout
+from tfbind.export import _layout, _sealing
 
 if TYPE_CHECKING:  # reading a card loads no TensorFlow
     import keras
@@ -85,9 +85,11 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
             the latest is taken.
 
     Returns:
-        A dict as in `build_card`, and `artifact`: its `kind`, "saved_model" or "tflite", with
-        the `version` of the first, and `quantize`, `batch_size`, `bytes`, `sha256` and `errors`
-        of the second.
+        A dict as in `build_card`; `sha256`, the card's own hash, and perhaps its `signature`; and
+        `artifact`: its `kind`, "saved_model" or "tflite". Of the first it has the `version`;
+        `files`, from path to SHA-256; and `answers`, from endpoint to output to a few `values` of
+        made-up inputs and the `tolerance` of a runtime for them. Of the second it has `quantize`,
+        `batch_size`, `bytes`, `sha256` and `errors`.
 
     Raises:
         ValueError: If there is no artifact or no readable card.
@@ -111,10 +113,11 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
     return card
 
 
-def write_card(card: dict[str, Any], file: pathlib.Path) -> None:
-    """Writes a card as JSON."""
+def write_card(card: dict[str, Any], file: pathlib.Path, key: bytes | None = None) -> None:
+    """Writes a card as JSON, with its hash, and signed if there is a key."""
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", "utf-8")
+    text = json.dumps(_sealing.sealed(card, key), indent=2, allow_nan=False)
+    file.write_text(text + "\n", "utf-8")
 
 
 def _describe_endpoint(traced):

@@ -5,7 +5,7 @@ import keras
 
 from tfbind import reading
 from tfbind._validation import check_integer
-from tfbind.export import _endpoints, _layout, _warmup
+from tfbind.export import _answers, _endpoints, _layout, _sealing, _warmup
 from tfbind.export.card import describe, write_card
 
 
@@ -15,6 +15,7 @@ def export_saved_model(
     version: int | None = None,
     *,
     preparation: reading.Preparation | None = None,
+    key: bytes | None = None,
 ) -> str:
     """Writes a model's endpoints as one version of a SavedModel for TF Serving.
 
@@ -27,14 +28,18 @@ def export_saved_model(
         directory: Folder of the versions, made if need be; TF Serving's `--model_base_path`.
         version: Integer >= 1 that is not there yet, or None for the highest plus one.
         preparation: What is done to a person's files before the model sees them, such as
-            `Run.preparation`; or None. With it one more signature takes these files: `from_file`,
-            bytes of pictures of any size; `from_row`, columns of a table; or `from_values`.
+            `Run.preparation`; or None. With it more signatures take these files:
+            `<endpoint>_image_bytes`, bytes of pictures of any size, for each endpoint that takes
+            an image alone; `from_row`, columns of a table; or `from_values`.
+        key: 16 bytes or more to sign the card with (HMAC-SHA256), for `check_artifact` with the
+            same key to tell that nobody else wrote it; or None. `read_key` reads one from a file.
 
     Returns:
         The path of the version, `directory/<version>`, as a string.
 
     Raises:
-        ValueError: If the version exists, or the model or an endpoint of it cannot be exported.
+        ValueError: If the version exists, the key is too short, or the model or an endpoint of it
+            cannot be exported.
 
     Example:
 
@@ -44,15 +49,19 @@ def export_saved_model(
     ['serving_default']
     """
     directory = pathlib.Path(directory)
+    if key is not None:
+        _sealing.check_key(key)
     version = _choose_version(directory, version)
     traced = _endpoints.trace_endpoints(model, preparation=preparation)
     card = describe(model, traced, preparation)
-    card["artifact"] = {"kind": "saved_model", "version": version}
+    answers = _answers.answers_of(card, traced)
     with _layout.written_at_once(directory) as temporary:
         folder = temporary / "saved_model"
         write_archive(traced, folder)
-        write_card(card, _layout.card_path(folder))
         _warmup.write_warmup(card, folder, directory.resolve().name)
+        files = _sealing.hashes(folder)
+        artifact = {"kind": "saved_model", "version": version, "files": files, "answers": answers}
+        write_card({**card, "artifact": artifact}, _layout.card_path(folder), key)
         target = directory / str(version)
         try:
             os.rename(folder, target)

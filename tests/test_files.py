@@ -24,3 +24,22 @@ def test_an_error_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("figure.png", ".partial-figure.png"):
+        (tmp_path / name).symlink_to(victim)
+    with _files.replacing(tmp_path / "figure.png") as partial:
+        partial.write_text("new")
+    assert victim.read_text() == "mine"
+    assert (tmp_path / "figure.png").read_text() == "new"
+    assert not (tmp_path / "figure.png").is_symlink()
+
+
+def test_it_may_be_read_by_whoever_may_read_other_files(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with _files.replacing(tmp_path / "figure.png") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "figure.png").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -14,6 +14,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     partial = partial_path(path)
+    make_empty(partial)
     try:
         yield partial
         os.replace(partial, path)
@@ -24,3 +25,12 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 def partial_path(path: pathlib.Path) -> pathlib.Path:
     """Returns the name under which `path` is written, which a killed process leaves behind."""
     return path.with_name(f".partial-{path.name}")
+
+
+def make_empty(path: pathlib.Path) -> None:
+    """Makes an empty file in the place of whatever is there.
+
+    A link goes itself: in a folder from elsewhere it may lead to a file of the user's.
+    """
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbind import reading
+from tfbind import _files, reading
 from tfbind._validation import check_array
 from tfbind.reading import listing, tables
 from tfbind.reading.data_files import load_arrays, numbered, only
@@ -156,6 +156,7 @@ class Journal:
             self._is_begun = True
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = [self._head, *(json.dumps(each) for each in self._done.items())]
+            _files.make_empty(path)
             path.write_text("".join(f"{line}\n" for line in lines))
 
     def _key(self, file: pathlib.Path) -> str:

@@ -1,6 +1,7 @@
 """Argument checks with one message form: the rule, then what was received."""
 
 import numbers
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike
 
 _Choice = TypeVar("_Choice")
 _Shape = Sequence[int | None]
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 
 
 def check_integer(name: str, value: Any, minimum: int) -> int:
@@ -36,6 +39,20 @@ def check_choice(name: str, value: _Choice, choices: Collection[Any]) -> _Choice
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")
+    return value
+
+
+def check_file_name(name: str, value: Any) -> str:
+    """Returns `value`, or raises if it cannot be the name of a file or folder on any system.
+
+    For names out of files, which somebody else may have written: one that is a path would lead
+    what is written under it out of its folder.
+    """
+    if not isinstance(value, str) or _FILE_NAME.fullmatch(value) is None:
+        raise ValueError(
+            f"`{name}` must be a plain name: 1 to 100 letters, digits, `_`, and within it `.` and "
+            f"`-`. Received: {name}={value!r}."
+        )
     return value
 
 

@@ -134,7 +134,7 @@ def test_a_served_model_takes_files(run, folder, tmp_path):
     with serving.ReferenceServer(_models.exported(run)) as server:
         client = serving.RestClient(server.url, "rc-tiny")
         file = np.array([(folder / "d0.png").read_bytes()], object)
-        answer = client.predict({"file": file}, signature="from_file")
+        answer = client.predict({"image_bytes": file}, signature="serving_default_image_bytes")
     assert answer["size"].tolist() == [[40, 64]]
     assert answer["confidence"][0] == pytest.approx(row["confidence"], abs=1e-3)
 

@@ -7,12 +7,12 @@ from tfbind import export
 
 
 def endpoint_inputs(model, batch_size):
-    """Yields name, inputs and expected outputs of every endpoint of a model."""
+    """Yields name, inputs and expected outputs of every endpoint of a model, all rows valid."""
     card = export.build_card(model)
     for name, endpoint in model.serving_endpoints().items():
         inputs = export.sample_inputs(card["endpoints"][name], batch_size)
         expected = endpoint.function(*(inputs[spec.name] for spec in endpoint.inputs))
-        yield name, inputs, expected
+        yield name, inputs, {**expected, "valid": np.ones(batch_size, "int32")}
 
 
 def assert_close(found, expected):
@@ -29,6 +29,32 @@ def test_saved_model_in_a_session(entry, event_shape, make, tmp_path):
     for batch_size in (1, 3):
         for name, inputs, expected in endpoint_inputs(model, batch_size):
             assert_close(runner(name, inputs), expected)
+    assert export.check_artifact(tmp_path)["loaders"] == ["session", "python", "c"]
+
+
+def spoilt(inputs):
+    """Yields inputs whose second row has one number that is not finite, or not in its range."""
+    for key, array in inputs.items():
+        damaged = array.copy()
+        damaged[1].flat[-1:] = np.nan if array.dtype.kind == "f" else 1000
+        if array.ndim == 1:
+            damaged[1] = 1000
+        yield {**inputs, key: damaged}
+
+
+def test_a_bad_row_spoils_no_other(entry, make, tmp_path):
+    model = make(entry)
+    export.export_saved_model(model, tmp_path)
+    runner = export.SavedModelRunner(tmp_path)
+    for name, inputs, expected in endpoint_inputs(model, 3):
+        for damaged in spoilt(inputs):
+            found = runner(name, damaged)
+            assert found["valid"].tolist() == [1, 0, 1]
+            assert all(np.isnan(x[1]).all() for x in found.values() if x.dtype.kind == "f")
+            assert_close(
+                {key: value[::2] for key, value in found.items()},
+                {key: np.asarray(value)[::2] for key, value in expected.items()},
+            )
 
 
 @pytest.mark.tflite

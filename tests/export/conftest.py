@@ -34,7 +34,7 @@ class TinyModel(keras.Model):
         return {"code": tf.cast(code, tf.float16)}
 
     def serving_endpoints(self):
-        ranges = {"point": (0.0, 1.0), "gate": (None, None), "count": (2, 5)}
+        ranges = {"point": (-9.0, 9.0), "gate": (None, None), "count": (2, 5)}
         described = {"code": "three numbers", "total": "their sum"}
         return {
             "serving_default": Endpoint(self.call, (POINT,), described, ranges),
@@ -72,7 +72,7 @@ def inputs(test_seed):
     random = np.random.default_rng(test_seed)
     point = random.normal(size=(5, 4)).astype("float32")
     gate = random.normal(size=(5, 3)).astype("float32")
-    count = random.integers(1, 9, size=5).astype("int32")
+    count = random.integers(2, 6, size=5).astype("int32")
     return {
         "serving_default": {"point": point},
         "gated": {"point": point, "gate": gate, "count": count},

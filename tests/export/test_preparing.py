@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tfbind import DenoisingAutoencoder, SelfLabeling, export, reading
-from tfbind.export import _preparing
-from tfbind.models._endpoints import Endpoint
+from tfbind.export import _decoding, _preparing
+from tfbind.models._endpoints import Endpoint, guarded
 
 RANDOM = np.random.default_rng(0)
 
@@ -25,7 +25,7 @@ def identity(preparation):
     """The endpoint of a model that gives back what it is given."""
     spec = tf.TensorSpec([None, *preparation.event_shape], "float32", name="image")
     served = Endpoint(lambda image: {"image": image}, (spec,), {"image": "as given"}, {})
-    return _preparing.prepared_endpoints({"serving_default": served}, preparation)
+    return _preparing.prepared_endpoints({"serving_default": guarded(served)}, preparation)
 
 
 FILES = {
@@ -43,7 +43,9 @@ def test_files_are_prepared_as_in_python(fit, channels, tmp_path):
     preparation = reading.Pictures(
         height=12, width=17, channels=channels, fit=fit, ground="#ff8000", invert=channels == 1
     )
-    found = identity(preparation)["from_file"].function(tf.constant(list(FILES.values())))
+    found = identity(preparation)["serving_default_image_bytes"].function(
+        tf.constant(list(FILES.values()))
+    )
     for place, (name, content) in enumerate(FILES.items()):
         (tmp_path / name).write_bytes(content)
         [picture] = preparation.read(tmp_path / name).frames
@@ -52,10 +54,56 @@ def test_files_are_prepared_as_in_python(fit, channels, tmp_path):
         assert found["size"][place].numpy().tolist() == list(picture.shape[:2])
 
 
-def test_transparent_files_without_a_ground_are_refused():
-    preparation = reading.Pictures(height=4, width=4)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be transparent"):
-        identity(preparation)["from_file"].function(tf.constant([FILES["alpha"]]))
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_files_are_turned_upright_as_exif_says(kind, orientation, tmp_path):
+    exif = PIL.Image.Exif()
+    exif[271], exif[274] = "a camera", orientation
+    smooth = np.linspace(0, 255, 24 * 16 * 3).reshape(24, 16, 3).astype("uint8")
+    content = encoded(smooth, kind, exif=exif)
+    found = _decoding.decoded(tf.constant(content))[..., :3]
+    (tmp_path / "turned").write_bytes(content)
+    [expected] = reading.read_picture(tmp_path / "turned").frames
+    np.testing.assert_allclose(found, expected, atol=2 / 255)
+
+
+SPOILT = {
+    "empty": b"",
+    "text": b"no picture",
+    "truncated": FILES["color"][:200],
+    "headless": FILES["color"][:12],
+    "transparent": FILES["alpha"],
+    # A header that asks for 4 Gpx.
+    "huge": FILES["grey"][:16] + b"\0\1\0\0\0\1\0\0" + FILES["grey"][24:],
+    "jpeg": encoded(RANDOM.integers(0, 256, (8, 8, 3), "uint8"), "JPEG")[:100],
+    "gif": b"GIF89a",
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_file_that_cannot_be_read_spoils_no_other(name):
+    endpoint = identity(reading.Pictures(height=4, width=4))["serving_default_image_bytes"]
+    alone = endpoint.function(tf.constant([FILES["color"]]))
+    found = endpoint.function(tf.constant([SPOILT[name], FILES["color"]]))
+    assert found["valid"].numpy().tolist() == [0, 1]
+    assert np.isnan(found["image"][0]).all() and found["size"][0].numpy().tolist() == [-1, -1]
+    np.testing.assert_array_equal(found["image"][1], alone["image"][0])
+
+
+@pytest.mark.parametrize("files", [[], [b""], [b"", b"?"]])
+def test_no_file_can_be_read(files):
+    endpoint = identity(reading.Pictures(height=4, width=4))["serving_default_image_bytes"]
+    found = endpoint.function(tf.constant(files, tf.string))
+    assert found["valid"].numpy().tolist() == [0] * len(files)
+    assert found["image"].shape == (len(files), 4, 4, 1)
+
+
+def test_damaged_exif_is_passed_over():
+    pixels = RANDOM.integers(0, 256, (5, 7, 3), "uint8")
+    for tail in (b"", b"MM", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff\x12\x01"):
+        exif = b"Exif\0\0" + tail
+        upright = _decoding.decoded(tf.constant(encoded(pixels, "JPEG", exif=exif)))
+        assert upright.shape == (5, 7, 4)
 
 
 def test_rows_are_prepared_as_in_python():
@@ -69,6 +117,14 @@ def test_rows_are_prepared_as_in_python():
     np.testing.assert_allclose(found["image"], preparation.apply(table), rtol=1e-5)
 
 
+def test_rows_with_gaps_have_no_answer_where_gaps_were_refused():
+    table = pa.table({"x": [1.0, 3.0, 5.0, 9.0]})
+    found = identity(reading.fit_rows(table, missing="refuse").preparation)["from_row"].function(
+        tf.constant([[1.0], [np.nan], [np.inf]])
+    )
+    assert found["valid"].numpy().tolist() == [1, 0, 0]
+
+
 def test_values_are_prepared_as_in_python():
     preparation = reading.Arrays(shape=(3,), offset=(1.0, 2.0, 3.0), scale=4.0, unit=True)
     values = RANDOM.uniform(-5, 5, (6, 3)).astype("float32")
@@ -77,19 +133,28 @@ def test_values_are_prepared_as_in_python():
     assert identity(reading.Arrays(shape=(3,))) == {}
 
 
+def test_values_that_are_no_numbers_have_no_answer():
+    preparation = reading.Arrays(shape=(2,), scale=4.0, unit=True, threshold=0.5)
+    values = tf.constant([[1.0, 4.0], [np.nan, 1.0], [np.inf, 1.0]])
+    found = identity(preparation)["from_values"].function(values)
+    assert found["valid"].numpy().tolist() == [1, 0, 0]
+    assert found["image"][0].numpy().tolist() == [0.0, 1.0]
+
+
 def test_a_saved_model_with_files_is_sound(tmp_path):
     preparation = reading.Pictures(height=6, width=5, threshold=0.5)
     model = DenoisingAutoencoder((6, 5, 1), hidden_units=3)
     path = export.export_saved_model(model, tmp_path / "model", preparation=preparation)
     card = export.read_card(path)
     assert reading.preparation_of(card["preparation"]) == preparation
-    assert "from_file" in export.check_artifact(path)["endpoints"]
-    files = np.array([FILES["color"]], object)
-    answer = export.SavedModelRunner(path)("from_file", {"file": files})
+    assert "serving_default_image_bytes" in export.check_artifact(path)["endpoints"]
+    files = np.array([FILES["color"], b"no picture"], object)
+    answer = export.SavedModelRunner(path)("serving_default_image_bytes", {"image_bytes": files})
+    assert answer["valid"].tolist() == [1, 0]
     (tmp_path / "color.png").write_bytes(FILES["color"])
     [picture] = preparation.read(tmp_path / "color.png").frames
     expected = model.predict(preparation.apply(picture)[None], verbose=0)
-    np.testing.assert_allclose(answer["reconstruction"], expected["reconstruction"], atol=1e-5)
+    np.testing.assert_allclose(answer["reconstruction"][:1], expected["reconstruction"], atol=1e-5)
 
 
 def test_a_saved_model_with_rows_is_sound(tmp_path):

@@ -18,6 +18,7 @@ def runner(saved_model):
 @pytest.mark.parametrize("signature", ["serving_default", "gated"])
 def test_a_session_gives_the_answers_of_keras(runner, inputs, expected, signature):
     outputs = runner(signature, inputs[signature])
+    assert outputs.pop("valid").tolist() == [1] * 5
     assert outputs.keys() == expected[signature].keys()
     for name, array in outputs.items():
         assert array.dtype == np.float32

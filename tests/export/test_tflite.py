@@ -132,3 +132,17 @@ def test_the_runner_loads_no_tensorflow(tflite):
 def test_another_batch_size_is_refused(tflite):
     with pytest.raises(ValueError, match=r"shape \(5, 4\). Received: shape \(1, 4\)."):
         export.TFLiteRunner(tflite)("serving_default", {"point": np.ones((1, 4), "float32")})
+
+
+@pytest.mark.tflite
+def test_a_bad_row_spoils_no_other(tflite, inputs):
+    runner = export.TFLiteRunner(tflite)
+    good = inputs["gated"]
+    expected = runner("gated", good)["code"]
+    for name, bad in (("point", np.nan), ("gate", np.inf), ("count", 9)):
+        spoilt = {key: array.copy() for key, array in good.items()}
+        spoilt[name][1] = bad
+        found = runner("gated", spoilt)
+        assert found["valid"].tolist() == [1, 0, 1, 1, 1]
+        assert np.isnan(found["code"][1]).all()
+        np.testing.assert_allclose(np.delete(found["code"], 1, 0), np.delete(expected, 1, 0))

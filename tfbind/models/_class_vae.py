@@ -16,7 +16,7 @@ from tfbind.distributions import (
 )
 from tfbind.models._base import BaseModel, cluster_information
 from tfbind.models._batch import Field, check_values, images_of
-from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
+from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._parts import observation_of, run
 
 
@@ -275,12 +275,9 @@ class ClassVAE(BaseModel):
     def _serve_encode(
         self, image: tf.Tensor, label: tf.Tensor, noise: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        label = inside("label", label, 0, self.num_classes - 1)
         return {"latent": self.encode(image, label, noise)}
 
     def _serve_decode(self, label: tf.Tensor, latent: tf.Tensor) -> dict[str, tf.Tensor]:
-        label = inside("label", label, 0, self.num_classes - 1)
-        latent = inside("latent", latent, *self.latent_range)
         return {"reconstruction": self.decode(label, latent)}
 
     def get_config(self) -> dict[str, Any]:

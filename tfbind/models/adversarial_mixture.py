@@ -11,7 +11,7 @@ from tfbind.models import _joint, adversarial_networks
 from tfbind.models._base import Player, means
 from tfbind.models._batch import images_of
 from tfbind.models._clustering import ClusteringModel
-from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec, inside
+from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
 from tfbind.models._joint_optimizer import JointOptimizer
 from tfbind.models._parts import restore_parts, saved_parts
 
@@ -357,7 +357,7 @@ class AdversarialMixture(ClusteringModel):
             return dict(zip(inferred, self.encode(*given), strict=True))
 
         def generate(label, noise):
-            return {"generated": self.generate(inside("label", label, *ranges["label"]), noise)}
+            return {"generated": self.generate(label, noise)}
 
         inferred = ("probabilities", "latent")
         endpoint = endpoint_maker(_SERVED, ranges)

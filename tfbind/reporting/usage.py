@@ -88,7 +88,7 @@ def _curl(run: Run, model: keras.Model, own: reading.OwnData | None) -> str:
     url = f"http://localhost:{_PORT}/v1/models/{run.preset.name}:predict"
     if _takes_pictures(model) and not isinstance(run.preparation, reading.Arrays):
         file = str(own.origins[0][0]) if own is not None and own.origins else "YOUR.png"
-        body = _body("from_file", {"file": [{"b64": "FILE"}]})
+        body = _body("serving_default_image_bytes", {"image_bytes": [{"b64": "FILE"}]})
         before, after = body.split("FILE")
         printed = f"printf %s {shlex.quote(before)}; base64 < {shlex.quote(file)} | tr -d '\\n'"
         return f"({printed}; printf %s {shlex.quote(after)}) |\n  curl -d @- {url}"

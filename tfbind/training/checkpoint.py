@@ -16,6 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbind.training.keras_file import RefusedCodeError, load_keras
+
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Keras' early stopping, whose memory can be saved and put back.
@@ -84,10 +86,13 @@ class Checkpoint(keras.callbacks.Callback):
         for folder in sorted(self.directory.glob("checkpoint-?????"), reverse=True):
             try:
                 state, restored, best = self._read(folder)
+            except RefusedCodeError:
+                raise
             except Exception as error:  # zipfile, h5py, json and Keras each have their own
+                kind = type(error.__cause__ or error).__name__
                 warnings.warn(
-                    f"{str(folder)!r} was damaged ({type(error).__name__}) and is removed; the "
-                    "training goes on from what was before it.",
+                    f"{str(folder)!r} was damaged ({kind}) and is removed; the training goes on "
+                    "from what was before it.",
                     stacklevel=2,
                 )
                 shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +108,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _read(self, folder: pathlib.Path) -> tuple[dict, keras.Model, list[np.ndarray] | None]:
         """Returns the state, the model and the best weights of a checkpoint."""
         state = json.loads((folder / "state.json").read_text())
-        restored = keras.saving.load_model(folder / "model.keras")
+        restored = load_keras(folder / "model.keras", f"remove {folder} and train again")
         if self.stopping is None:
             return state, restored, None
         with np.load(folder / "best.npz") as best:
@@ -152,7 +157,7 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self, epoch: int) -> None:
         """Writes the checkpoint of the state after `epoch` epochs."""
         folder = self.directory / f"checkpoint-{epoch:05d}.partial"
-        for path in self.directory.glob("checkpoint-*.partial"):  # of a run that was killed
+        for path in self.directory.glob("checkpoint-*.partial"):  # of a killed process; a link fails
             shutil.rmtree(path)
         folder.mkdir()
         try:

@@ -21,6 +21,7 @@ import numpy as np
 from tfbind import _files, reading
 from tfbind.models import PseudoLabelEnsemble
 from tfbind.models._grouping import GroupingModel
+from tfbind.training.keras_file import load_keras
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
 from tfbind.training.source import Given, Source
@@ -231,14 +232,7 @@ class Run:
 
     def _load(self) -> keras.Model:
         self._check_finished()
-        path = self.path / "model.keras"
-        try:
-            return keras.saving.load_model(path)
-        except Exception as error:  # zipfile, h5py, json and Keras each have their own
-            raise ValueError(
-                f"{str(path)!r} must be a Keras model. Received: a damaged file "
-                f"({type(error).__name__}); train the preset again into another folder."
-            ) from error
+        return load_keras(self.path / "model.keras", "train the preset again into another folder")
 
     def _check_finished(self) -> None:
         preset = self.preset

@@ -9,6 +9,7 @@ from tfbind import _catalogue
 from tfbind.models._base import BaseModel
 from tfbind.training import presets
 from tfbind.training.folder import Path, Run
+from tfbind.training.keras_file import load_keras
 from tfbind.training.selection import regroup
 
 
@@ -99,13 +100,7 @@ def is_file(path: pathlib.Path) -> bool:
 def _of_file(path: pathlib.Path, changes: dict[str, Any]) -> keras.Model:
     if not path.is_file():
         raise ValueError(f"`{path}` must be a Keras file. Received: nothing there.")
-    try:
-        model = keras.saving.load_model(path)
-    except Exception as error:  # zipfile, h5py, json and Keras each have their own
-        raise ValueError(
-            f"`{path}` must be a Keras model. Received: a damaged file, or one with parts that "
-            f"are not installed ({type(error).__name__})."
-        ) from error
+    model = load_keras(path, "save it again, or import what it is made of first")
     if not isinstance(model, BaseModel):
         raise ValueError(
             f"`{path}` must be of a model of tfbind. Received: a `{type(model).__name__}`, which "

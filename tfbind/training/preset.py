@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import keras
 
 from tfbind import distributions, layers, models, seeds
-from tfbind._validation import check_choice, check_integer, check_number
+from tfbind._validation import check_choice, check_file_name, check_integer, check_number
 from tfbind.models import adversarial_networks
 from tfbind.training import tasks
+from tfbind.training.keras_file import load_keras
 
 SCHEDULES = ("constant", "cosine", "linear")
 _MODULES = (models, layers, adversarial_networks, distributions, keras.optimizers)
@@ -199,6 +200,8 @@ class Preset:
     paper: Paper
 
     def __post_init__(self) -> None:
+        check_file_name("name", self.name)  # folders are called so
+        check_integer("seed", self.seed, 0)  # likewise
         for name in ("batch_size", "max_epochs", "starts"):
             check_integer(name, getattr(self, name), 1)
         if self.patience is not None:
@@ -288,7 +291,7 @@ def _initial_weights(run: str) -> dict[str, Any]:
             "which has no model.keras; train stage 1 first, or name its folder with "
             "--set initial_run=FOLDER."
         )
-    model = keras.saving.load_model(path, compile=False)
+    model = load_keras(path, "train stage 1 again", compile=False)
     return {weight.name: weight for weight in model.trainable_variables}
 
 
