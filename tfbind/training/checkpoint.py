@@ -157,7 +157,8 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self, epoch: int) -> None:
         """Writes the checkpoint of the state after `epoch` epochs."""
         folder = self.directory / f"checkpoint-{epoch:05d}.partial"
-        for path in self.directory.glob("checkpoint-*.partial"):  # of a killed process; a link fails
+        # Of a killed process; a link in such a place is not followed, and fails
+        for path in self.directory.glob("checkpoint-*.partial"):
             shutil.rmtree(path)
         folder.mkdir()
         try:

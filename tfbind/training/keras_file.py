@@ -20,7 +20,7 @@ def load_keras(path: str | os.PathLike, remedy: str, *, compile: bool = True) ->
 
     Raises:
         ValueError: If the file is damaged or names a class that is not there.
-        RefusedCodeError: If Keras refuses to load it, since that would run code of whoever wrote it.
+        RefusedCodeError: If Keras refuses to load it, since that would run code of its author's.
     """
     try:
         return keras.saving.load_model(path, compile=compile)
