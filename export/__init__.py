@@ -1,4 +1,4 @@
-"""Export: SavedModel and TFLite files of a model's endpoints, each with a card and a check.
+"""Export: SavedModel, TFLite and ONNX of a model's endpoints, each with a card and a check.
 
 A model is read through its `serving_endpoints()` alone. Reading a card loads no TensorFlow.
 Besides, the training step that `fit` runs, as a StableHLO program that trains without TensorFlow;
@@ -12,12 +12,14 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "OnnxRunner",
     "ProgramRunner",
     "SavedModelRunner",
     "TFLiteRunner",
     "TrainStepRunner",
     "build_card",
     "check_artifact",
+    "export_onnx",
     "export_programs",
     "export_saved_model",
     "export_tflite",
@@ -28,12 +30,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
     "ProgramRunner": "program_runner",
     "SavedModelRunner": "saved_model_runner",
     "TFLiteRunner": "tflite_runner",
     "TrainStepRunner": "train_step_runner",
     "build_card": "card",
     "check_artifact": "check",
+    "export_onnx": "onnx",
     "export_programs": "stablehlo",
     "export_saved_model": "saved_model",
     "export_tflite": "tflite",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfbind.export import _layout
+from tfbind.export._file_runner import load_runner
 from tfbind.export.card import read_card
 from tfbind.export.samples import sample_inputs
 
@@ -20,13 +21,14 @@ def check_artifact(path: str | os.PathLike) -> dict[str, Any]:
     """Loads an artifact as its server or device would, runs every signature, and compares.
 
     Use it after a copy or before a release. A SavedModel is loaded as TF Serving does and run on
-    batches of 1 and 3, a TFLite file is run by LiteRT on its own batch size. Names, shapes and
+    batches of 1 and 3, as is an ONNX file by ONNX Runtime; a TFLite file is run by LiteRT on its
+    own batch size. Names, shapes and
     dtypes must be those on the card, outputs finite with the batch as first axis, and a row must
     have the same answer in either batch. The inputs are drawn from the ranges on the card.
 
     Args:
-        path: A .tflite file, the folder of one SavedModel version, or one with versions, of which
-            the latest is taken.
+        path: A .tflite or .onnx file, the folder of one SavedModel version, or one with versions,
+            of which the latest is taken.
 
     Returns:
         A dict: `path`, of the file or version; `artifact`, as on the card; `endpoints`, from name
@@ -34,7 +36,7 @@ def check_artifact(path: str | os.PathLike) -> dict[str, Any]:
         None where there is one batch size.
 
     Raises:
-        ImportError: If the file is TFLite and LiteRT is not installed.
+        ImportError: If the runtime that the file needs is not installed.
         ValueError: If the artifact is missing, damaged or does not keep what its card says.
 
     Example:
@@ -61,19 +63,17 @@ def check_artifact(path: str | os.PathLike) -> dict[str, Any]:
 
 def _load(path, card):
     """Returns the path of the file or version, and its runner."""
-    if not _layout.is_tflite(path):
+    if not _layout.is_one_file(path):
         from tfbind.export.saved_model_runner import SavedModelRunner
 
         return _layout.find_saved_model(path), SavedModelRunner(path)
-    from tfbind.export.tflite_runner import TFLiteRunner
-
-    # LiteRT would not notice a changed weight.
+    # A runtime would not notice a changed weight.
     if _layout.sha256(path) != card["artifact"].get("sha256"):
         raise ValueError(
             f"`path` must be the file that its card describes. Received: path={str(path)!r}, "
             "whose contents have changed since the export; export the model again."
         )
-    return path, TFLiteRunner(path)
+    return path, load_runner(path)
 
 
 def _check_signatures(signatures, card):
