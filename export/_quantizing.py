@@ -74,40 +74,55 @@ def _rows(array, start, batch_size, dtype):
 
 
 def quantized(file: pathlib.Path, quantize: str, batches: Batches) -> bytes:
-    """Returns the file with 8-bit weights: "weight_only"; or with 8-bit arithmetic: "int8".
+    """Returns the file with 8-bit weights: "weight_only"; or with 8-bit arithmetic: "int8"."""
+    with refusals_said(quantize), _quiet():
+        return _quantized(file, quantize, batches)
 
-    Raises:
-        ValueError: If the quantizer refuses the file.
-    """
+
+@contextlib.contextmanager
+def refusals_said(quantize: str) -> Iterator[None]:
+    """Makes one ValueError of whatever quantiser and runtime say of a file that cannot be."""
     try:
-        with _quiet():
-            return _quantized(file, quantize, batches)
-    except Exception as error:  # whatever the quantizer stumbles over
+        yield
+    except Exception as error:
         raise ValueError(
             "`quantize` must be one that all ops of the model allow. Received: "
-            f"quantize={quantize!r}, which ai-edge-quantizer refuses "
-            f"({_runner.first_line(error) or type(error).__name__}); choose 'dynamic' or 'float16'."
+            f"quantize={quantize!r}, which some do not "
+            f"({_runner.first_line(error) or type(error).__name__}); choose another."
         ) from error
 
 
 def _quantized(file, quantize, batches):
-    package = load_quantizer()
-    from ai_edge_quantizer import recipe
+    quantizer = load_quantizer().quantizer.Quantizer(str(file), _recipe(quantize))
     from ai_edge_quantizer.calibrator import CalibrationMode
-    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    # The other mode stops at tensors that nothing reads, such as halves of a split.
+    mode = CalibrationMode.CALIBRATION_PROFILER_BASED
+    ranges = quantizer.calibrate(dict(batches), num_threads=1, mode=mode)
+    result = quantizer.quantize(
+        ranges or None, enable_progress_bar=False, enable_progress_report=False
+    )
+    return bytes(result.quantized_model)
+
+
+def _recipe(quantize):
+    """Returns which ops are done in 8 bits, and how."""
+    from ai_edge_quantizer import recipe, recipe_manager
+    from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
     if quantize == "weight_only":
-        quantizer = package.quantizer.Quantizer(str(file), recipe.weight_only_wi8_afp32())
-        ranges = None
-    else:
-        quantizer = package.quantizer.Quantizer(str(file), recipe.static_wi8_ai8())
-        for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):  # they stay float32
-            quantizer.update_quantization_recipe(".*", operation, algorithm_key="no_quantize")
-        # The other mode stops at tensors that nothing reads, such as halves of a split.
-        mode = CalibrationMode.CALIBRATION_PROFILER_BASED
-        ranges = quantizer.calibrate(dict(batches), num_threads=1, mode=mode)
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model)
+        return recipe.weight_only_wi8_afp32()
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(recipe.static_wi8_ai8())
+    # LiteRT reads one scale alone of a batched product's weights.
+    granularity = QuantGranularity.TENSORWISE
+    manager.add_static_config(
+        ".*", TFLOperationName.BATCH_MATMUL, 8, 8, weight_granularity=granularity
+    )
+    # What a file takes and gives stays float32, and a divisor must not be rounded to zero.
+    for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT, TFLOperationName.DIV):
+        manager.add_quantization_config(".*", operation, algorithm_key="no_quantize")
+    return manager.get_quantization_recipe()
 
 
 @contextlib.contextmanager

@@ -86,6 +86,8 @@ def export_tflite(
         file.write_bytes(_convert(traced, quantize, temporary / "saved_model"))
         if quantize in _BY_QUANTIZER:
             file.write_bytes(_quantizing.quantized(file, quantize, measured))
+            with _quantizing.refusals_said(quantize):
+                errors_against_keras(TFLiteRunner(file), traced, tried)
         card["artifact"] = {
             "kind": "tflite",
             "quantize": quantize,

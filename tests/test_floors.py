@@ -26,8 +26,8 @@ FLOORS = (
     ("export", "sklearn"),
     ("serving",),
     (
-        *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_listing"),
-        *("_models", "_report_verb", "_training"),
+        *("_bench_verb", "_console", "_data_options", "_export_verbs", "_image_files"),
+        *("_image_verbs", "_inputs", "_listing", "_models", "_report_verb", "_training"),
         *("cli", "quickstart", "__main__"),
     ),
 )

@@ -43,7 +43,7 @@ def test_files_are_smaller_and_answers_close(reports):
         quantize: report["errors"]["serving_default"]["reconstruction"]["max"]
         for quantize, report in reports.items()
     }
-    assert errors["none"] < 1e-6 < errors["weight_only"] < errors["int8"] < 0.05
+    assert errors["none"] < 1e-6 < errors["weight_only"] < errors["int8"] < 0.1
 
 
 def test_inputs_and_outputs_stay_float(reports, images):
@@ -67,17 +67,17 @@ def test_ranges_are_those_of_the_examples(model, images, tmp_path):
 
 def test_an_output_that_is_read_again_is_scaled_back(model_with, tmp_path):
     """The quantizer leaves such an output in integers."""
-    weights = tf.constant(np.eye(4, dtype="float32"))
+    first, second = (tf.constant(x * np.eye(4, dtype="float32")) for x in (2, 0.5))
 
     def function(x):
-        code = tf.matmul(x, weights)
-        return {"code": code, "total": tf.matmul(code, weights)}
+        code = tf.nn.relu(tf.matmul(x, first))
+        return {"code": code, "total": tf.matmul(code, second)}
 
     export.export_tflite(model_with(function, ("code", "total")), tmp_path / "model.tflite", "int8")
     x = np.array([[0.0, 0.25, 0.5, 1.0]], "float32")
     answer = export.TFLiteRunner(tmp_path / "model.tflite")("serving_default", {"point": x})
-    for array in answer.values():
-        np.testing.assert_allclose(array, x, atol=0.02)
+    np.testing.assert_allclose(answer["code"], 2 * x, atol=0.03)
+    np.testing.assert_allclose(answer["total"], x, atol=0.03)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_the_quantizer_refuses_is_one_sentence(model, tmp_path, monkeypatch
         raise RuntimeError("no such op.\nAnd a trace")
 
     monkeypatch.setattr(quantizer.Quantizer, "quantize", refuse)
-    with pytest.raises(ValueError, match=r"quantizer refuses \(no such op\); choose 'dynamic'"):
+    with pytest.raises(ValueError, match=r"which some do not \(no such op\); choose another"):
         export.export_tflite(model, tmp_path / "m.tflite", "int8")
     assert list(tmp_path.iterdir()) == []
 
