@@ -1,10 +1,10 @@
 """What runs a model: one function a runtime, from a `Subject` to a function that answers.
 
-To add one, write such a function and put it into `RUNTIMES` or `REDUCED`. It gets a `Subject`, whose
-files are written when they are first asked for, and returns a function of an endpoint's name and a
-dict of arrays, which returns a dict of arrays. What has to be closed goes onto `subject.stack`. Of a
-cell that cannot be, it raises a ValueError or ImportError, whose sentence becomes a footnote;
-`endpoints` says which endpoints it is asked for, where it is not all.
+To add one, write such a function and put it into `RUNTIMES` or `REDUCED`. It gets a `Subject`,
+whose files are written when they are first asked for, and returns a function of an endpoint's name
+and a dict of arrays, which returns a dict of arrays. What has to be closed goes onto
+`subject.stack`. Of a cell that cannot be, it raises a ValueError or ImportError, whose sentence
+becomes a footnote; `endpoints` says which endpoints it is asked for, where it is not all.
 """
 
 import contextlib
@@ -148,9 +148,9 @@ def _openvino(source):
         import openvino
 
         path = subject.saved_model if source == "saved_model" else subject.onnx["serving_default"]
-        compiled = openvino.compile_model(
-            openvino.convert_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
+        core = openvino.Core()
+        settings = {"INFERENCE_PRECISION_HINT": "f32"}  # it would round to bfloat16 where it can
+        compiled = core.compile_model(core.read_model(str(path)), "CPU", settings)
         outputs = tuple(subject.traced["serving_default"].outputs)
 
         def answer(_, inputs):

@@ -5,7 +5,7 @@
 The models are those of tests/conformance/registry.py, made small from a seed, and two presets with
 their weights in the box. All runtimes get the same three rows for every endpoint. A cell is the
 largest difference from Keras in graph mode over all endpoints and outputs, relative to the largest
-magnitude of the output, or to 1 if that is more. `benchmarks/_runtimes.py` says how to add a runtime.
+magnitude of the output, or to 1 if that is more. `benchmarks/_runtimes.py` says how to add one.
 """
 
 import argparse
@@ -34,10 +34,11 @@ _HEAD = """\
 
 Written by `python -m benchmarks.parity`, in {date}, on {machine}.
 
-Each cell is the largest difference between a runtime's answers and those of Keras in graph mode, on the
-same three rows, over all endpoints and outputs of the model, relative to the largest magnitude of the
-output, or to 1 if that is more. Cells over {bound:.0e} are **bold**. The models are the public ones,
-made small from a seed and not trained, and presets with trained weights on their test images.
+Each cell is the largest difference between a runtime's answers and those of Keras in graph mode,
+on the same three rows, over all endpoints and outputs of the model, relative to the largest
+magnitude of the output, or to 1 if that is more. Cells over {bound:.0e} are **bold**. OpenVINO is
+asked for `serving_default` alone. The models are the public ones, made small from a seed and not
+trained, and presets with trained weights on their test images.
 
 ## In float32
 

@@ -119,8 +119,8 @@ def _recipe(quantize):
     manager.add_static_config(
         ".*", TFLOperationName.BATCH_MATMUL, 8, 8, weight_granularity=granularity
     )
-    # What a file takes and gives stays float32, and a divisor must not be rounded to zero.
-    for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT, TFLOperationName.DIV):
+    # A divisor must not be rounded to zero, and XNNPACK refuses a split whose parts are scaled apart.
+    for operation in (TFLOperationName.DIV, TFLOperationName.SPLIT):
         manager.add_quantization_config(".*", operation, algorithm_key="no_quantize")
     return manager.get_quantization_recipe()
 

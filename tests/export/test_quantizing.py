@@ -46,7 +46,7 @@ def test_files_are_smaller_and_answers_close(reports):
     assert errors["none"] < 1e-6 < errors["weight_only"] < errors["int8"] < 0.1
 
 
-def test_inputs_and_outputs_stay_float(reports, images):
+def test_inputs_and_outputs_are_float_for_the_caller(reports, images):
     runner = export.TFLiteRunner(reports["int8"]["path"])
     assert runner.signatures["serving_default"]["inputs"]["image"]["dtype"] == "float32"
     answer = runner("serving_default", {"image": images[:1]})
@@ -65,8 +65,7 @@ def test_ranges_are_those_of_the_examples(model, images, tmp_path):
     assert errors[0] < 0.02 < 0.1 < errors[1]
 
 
-def test_an_output_that_is_read_again_is_scaled_back(model_with, tmp_path):
-    """The quantizer leaves such an output in integers."""
+def test_an_output_that_is_read_again(model_with, tmp_path):
     first, second = (tf.constant(x * np.eye(4, dtype="float32")) for x in (2, 0.5))
 
     def function(x):
