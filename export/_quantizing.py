@@ -119,7 +119,7 @@ def _recipe(quantize):
     manager.add_static_config(
         ".*", TFLOperationName.BATCH_MATMUL, 8, 8, weight_granularity=granularity
     )
-    # A divisor must not be rounded to zero, and XNNPACK refuses a split whose parts are scaled apart.
+    # A divisor must not be rounded to zero; XNNPACK refuses a split with parts scaled apart.
     for operation in (TFLOperationName.DIV, TFLOperationName.SPLIT):
         manager.add_quantization_config(".*", operation, algorithm_key="no_quantize")
     return manager.get_quantization_recipe()

@@ -43,8 +43,8 @@ def export_tflite(
         path: Where to write; must end in ".tflite". An existing file is replaced.
         quantize: "none"; "float16", weights of half the size; "dynamic", weights in 8 bits and a
             quarter of the size, inputs of layers rounded as they come; "weight_only", as many
-            bits, layers in float32; or "int8", arithmetic in 8 bits too, but for divisions. The last
-            two need ai-edge-quantizer. A file of "int8" takes and gives 8 bits, which
+            bits, layers in float32; or "int8", arithmetic in 8 bits too, but for divisions. The
+            last two need ai-edge-quantizer. A file of "int8" takes and gives 8 bits, which
             `TFLiteRunner` scales from and to float32; the others take and give float32.
         batch_size: Integer >= 1, the rows of every call.
         calibration: Dict of input name to examples `[n, ...]`, on which "int8" measures the range
