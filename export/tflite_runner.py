@@ -10,7 +10,8 @@ from tfbind.export import _layout, _runner
 class TFLiteRunner:
     """Runs the signatures of a TFLite file with LiteRT, without TensorFlow.
 
-    What a file takes or gives in 8 bits is float32 here, scaled by the file's own numbers.
+    What a file takes or gives in 8 bits is float32 here, scaled by the file's own numbers; values
+    beyond the range of these count as its ends.
 
     Args:
         path: The .tflite file.
@@ -66,7 +67,7 @@ class TFLiteRunner:
         taken, given = self._inputs[signature], self._outputs[signature]
         try:
             outputs = self._runners[signature](
-                **{name: _rounded(array, taken[name]) for name, array in inputs.items()}
+                **{name: _rounded(name, array, taken[name]) for name, array in inputs.items()}
             )
             return {name: _scaled(array, given[name]) for name, array in outputs.items()}
         except RuntimeError as error:
@@ -101,9 +102,11 @@ def _is_scaled(info):
     return info["quantization"][0] != 0
 
 
-def _rounded(array, info):
+def _rounded(name, array, info):
     if not _is_scaled(info):
         return array
+    if not np.all(np.isfinite(array)):  # 8 bits have no way to say so
+        raise ValueError(f"`{name}` must be finite. Received: NaN or infinity.")
     scale, zero = info["quantization"]
     limits = np.iinfo(info["dtype"])
     return np.clip(np.rint(array / scale) + zero, limits.min, limits.max).astype(info["dtype"])

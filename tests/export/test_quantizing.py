@@ -54,6 +54,15 @@ def test_inputs_and_outputs_are_float_for_the_caller(reports, images):
     assert export.check_artifact(reports["int8"]["path"])["artifact"]["quantize"] == "int8"
 
 
+def test_what_eight_bits_cannot_say(reports, images):
+    runner = export.TFLiteRunner(reports["int8"]["path"])
+    ends = runner("serving_default", {"image": np.ones_like(images[:1])})
+    beyond = runner("serving_default", {"image": 9 * np.ones_like(images[:1])})
+    np.testing.assert_allclose(beyond["code"], ends["code"], atol=0.05)
+    with pytest.raises(ValueError, match="`image` must be finite. Received: NaN or infinity."):
+        runner("serving_default", {"image": np.nan * images[:1]})
+
+
 def test_ranges_are_those_of_the_examples(model, images, tmp_path):
     """A range that is a thousand times too wide leaves nothing of images in [0, 1]."""
     errors = []
