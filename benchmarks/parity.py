@@ -1,6 +1,9 @@
 """How far apart the answers of a model are, runtime by runtime, as docs/parity.md.
 
-    python -m benchmarks.parity [--models NAME ...] [--out docs/parity.md]
+    python -m benchmarks.parity [--models NAME ...] [--runtimes NAME ...]
+
+What is found goes into benchmarks/parity.json too, cell by cell, and the document is of all that is
+there: a new runtime, or a model that has changed, is a short run.
 
 The models are those of tests/conformance/registry.py, made small from a seed, and two presets with
 their weights in the box. All runtimes get the same three rows for every endpoint. A cell is the
@@ -9,6 +12,7 @@ magnitude of the output, or to 1 if that is more. `benchmarks/_runtimes.py` says
 """
 
 import argparse
+import json
 import os
 import pathlib
 import platform
@@ -28,6 +32,7 @@ _SEED = 1
 _ROWS = 3
 _CALIBRATION = 100
 _BOUND = 1e-4
+_ALL = {**RUNTIMES, **REDUCED}
 
 _HEAD = """\
 # The same number everywhere
@@ -53,17 +58,30 @@ made-up rows in an untrained model says little about it.
 
 
 def main(arguments=None):
-    """Writes the document."""
+    """Writes the document, anew after each model."""
+    options = _parse(arguments)
+    makers = _subjects()
+    found = json.loads(options.cells.read_text()) if options.cells.exists() else {}
+    for name in options.models or makers:
+        cells = measured(makers[name](), name, options.runtimes or _ALL)
+        found[name] = {**found.get(name, {}), **cells}
+        _write(options.cells, json.dumps(found, indent=1) + "\n")
+        _write(options.out, document({name: found[name] for name in makers if name in found}))
+    print(f"Wrote {options.out}")
+
+
+def _parse(arguments):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity")
     parser.add_argument("--models", nargs="+", choices=list(_subjects()), help="these alone")
+    parser.add_argument("--runtimes", nargs="+", choices=list(_ALL), help="these alone")
     parser.add_argument("--out", type=pathlib.Path, default=_ROOT / "docs" / "parity.md")
-    options = parser.parse_args(arguments)
-    makers = _subjects()
-    found = {name: measured(makers[name], name) for name in options.models or makers}
-    text = document(found)
-    with _files.replacing(options.out) as partial:
+    parser.add_argument("--cells", type=pathlib.Path, default=_ROOT / "benchmarks" / "parity.json")
+    return parser.parse_args(arguments)
+
+
+def _write(path, text):
+    with _files.replacing(path) as partial:
         partial.write_text(text)
-    print(f"Wrote {options.out}")
 
 
 def _subjects():
@@ -95,16 +113,15 @@ def _boxed(name):
     return Subject(run.load(), inputs, {"image": measured_on})
 
 
-def measured(make, name):
+def measured(subject, name, runtimes):
     """Returns runtime -> the largest difference of one model, or the sentence why there is none."""
-    subject = make()
     cells = {}
     with subject.stack:
         truth = graph_mode(subject)
         expected = {key: truth(key, inputs) for key, inputs in subject.inputs.items()}
-        for title, runtime in {**RUNTIMES, **REDUCED}.items():
+        for title in runtimes:
             start = time.monotonic()
-            cells[title] = cell(subject, runtime, expected)
+            cells[title] = cell(subject, _ALL[title], expected)
             _measure.progress(f"{name}: {title} {cells[title]} {time.monotonic() - start:.0f} s")
     return cells
 
@@ -147,10 +164,12 @@ def _table(found, runtimes, notes):
     yield f"| | {' | '.join(runtimes)} |\n"
     yield "|---" * (len(runtimes) + 1) + "|\n"
     for name, cells in found.items():
-        yield f"| `{name}` | {' | '.join(_said(cells[title], notes) for title in runtimes)} |\n"
+        yield f"| `{name}` | {' | '.join(_said(cells.get(title), notes) for title in runtimes)} |\n"
 
 
 def _said(value, notes):
+    if value is None:
+        return "not yet"
     if isinstance(value, float):
         return f"**{value:.0e}**" if not value <= _BOUND else f"{value:.0e}"
     if value not in notes:
