@@ -3,6 +3,8 @@
 import pytest
 
 import tfbind
+from tfbind import _export_verbs
+from tfbind.export import tflite
 
 from .calls import fail, succeed, succeed_json
 
@@ -45,6 +47,10 @@ def test_a_file_has_no_data_to_calibrate_on(file, tmp_path):
     arguments = ("--out", tmp_path, "--format", "tflite", "--quantize", "int8")
     written = succeed_json("export", file, *arguments)
     assert written["tflite"]["quantize"] == "int8"
+
+
+def test_the_choices_are_those_of_the_library():
+    assert _export_verbs.PRECISIONS == tflite.PRECISIONS
 
 
 def test_what_does_not_go_together(file):
