@@ -52,7 +52,8 @@ _REDUCED_HEAD = """
 ## With fewer bits
 
 What that costs in a model's own score is for `tfbind bench-artifact RUN` to say: a difference on
-made-up rows in an untrained model says little about it.
+made-up rows in an untrained model says little about it. `dynamic` leaves layers of fewer than 1024
+weights as they are, most of those here.
 
 """
 
