@@ -34,7 +34,7 @@ def find_file(path: str | os.PathLike) -> pathlib.Path:
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(
-            f"`path` must be an existing SavedModel folder, or .tflite or .onnx file. "
+            f"`path` must be an existing SavedModel folder or .tflite or .onnx file. "
             f"Received: path={str(path)!r}."
         )
     return path
@@ -79,7 +79,7 @@ def find_saved_model(path: str | os.PathLike) -> pathlib.Path:
     received = f"Received: path={str(path)!r}"
     if not path.is_dir():
         raise ValueError(
-            f"`path` must be an existing SavedModel folder, or .tflite or .onnx file. {received}."
+            f"`path` must be an existing SavedModel folder or .tflite or .onnx file. {received}."
         )
     if (path / SAVED_MODEL).is_file():
         return path
