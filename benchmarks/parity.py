@@ -171,6 +171,8 @@ def _table(found, runtimes, notes):
 def _said(value, notes):
     if value is None:
         return "not yet"
+    if value == 0:
+        return "0"
     if isinstance(value, float):
         return f"**{value:.0e}**" if not value <= _BOUND else f"{value:.0e}"
     if value not in notes:
