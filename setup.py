@@ -53,7 +53,8 @@ REQUIRES = [
 
 EXTRAS = {
     "docs": ["furo", "myst-parser>=5", "sphinx>=9,<9.1"],  # 9.1 needs Python 3.12
-    "litert": ["ai-edge-litert>=2.3"],
+    "litert": ["ai-edge-litert>=2.3", "ai-edge-quantizer==0.10.*"],
+    "onnx": ["onnxruntime>=1.32", "tf2onnx==1.17.*"],
     "client": ["grpcio", "orjson", "protobuf", "urllib3"],  # talks to a server without TensorFlow
     "serving": [
         "grpcio-health-checking",
@@ -82,7 +83,9 @@ EXTRAS["dev"] = [
     "ruff",
     "setuptools>=77",  # the packaging test builds the wheel without a network
     *EXTRAS["docs"],
+    "openvino",  # an independent runtime for the tests and docs/parity.md
     *EXTRAS["litert"],
+    *EXTRAS["onnx"],
     *EXTRAS["serving"],
     *EXTRAS["stablehlo"],
     *EXTRAS["tune"],

@@ -1,8 +1,8 @@
-"""Export: SavedModel and TFLite files of a model's endpoints, each with a card and a check.
+"""Export: SavedModel, TFLite and ONNX of a model's endpoints, each with a card and a check.
 
 A model is read through its `serving_endpoints()` alone. Reading a card loads no TensorFlow.
-Besides, the training step that `fit` runs, as a StableHLO program that trains without TensorFlow;
-and any other function over a model's variables.
+Besides, as StableHLO programs: the endpoints; the training step that `fit` runs, which trains
+without TensorFlow; and any other function over a model's variables.
 """
 
 if __name__ != "tfbind.export":
@@ -12,14 +12,18 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "OnnxRunner",
     "ProgramRunner",
     "SavedModelRunner",
+    "StableHLORunner",
     "TFLiteRunner",
     "TrainStepRunner",
     "build_card",
     "check_artifact",
+    "export_onnx",
     "export_programs",
     "export_saved_model",
+    "export_stablehlo",
     "export_tflite",
     "export_train_step",
     "read_card",
@@ -29,14 +33,18 @@ __all__ = [
 ]
 
 _MODULES = {
+    "OnnxRunner": "onnx_runner",
     "ProgramRunner": "program_runner",
     "SavedModelRunner": "saved_model_runner",
+    "StableHLORunner": "stablehlo_runner",
     "TFLiteRunner": "tflite_runner",
     "TrainStepRunner": "train_step_runner",
     "build_card": "card",
     "check_artifact": "check",
+    "export_onnx": "onnx",
     "export_programs": "stablehlo",
     "export_saved_model": "saved_model",
+    "export_stablehlo": "stablehlo",
     "export_tflite": "tflite",
     "export_train_step": "stablehlo",
     "read_card": "card",

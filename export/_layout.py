@@ -13,26 +13,34 @@ SAVED_MODEL = "saved_model.pb"
 EXTRA = "assets.extra"
 
 
-def is_tflite(path: str | os.PathLike) -> bool:
-    """Tells a TFLite file, by its name, from a SavedModel folder."""
-    return pathlib.Path(path).suffix == ".tflite"
+def is_one_file(path: str | os.PathLike) -> bool:
+    """Tells a TFLite or ONNX file, by its name, from a SavedModel folder."""
+    return pathlib.Path(path).suffix in (".tflite", ".onnx")
 
 
-def find_tflite(path: str | os.PathLike) -> pathlib.Path:
+def check_suffix(path: str | os.PathLike, suffix: str) -> pathlib.Path:
+    """Returns `path`, where a file of one kind is to be written; raises ValueError."""
+    path = pathlib.Path(path)
+    if path.suffix != suffix:
+        raise ValueError(f"`path` must end in {suffix!r}. Received: path={str(path)!r}.")
+    return path
+
+
+def find_file(path: str | os.PathLike) -> pathlib.Path:
     """Returns `path` if there is a file; raises ValueError."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(
-            f"`path` must be an existing SavedModel folder or .tflite file. "
+            f"`path` must be an existing SavedModel folder or .tflite or .onnx file. "
             f"Received: path={str(path)!r}."
         )
     return path
 
 
 def card_path(artifact: str | os.PathLike) -> pathlib.Path:
-    """Returns where the card of a TFLite file or of one SavedModel version lies."""
+    """Returns where the card of a TFLite or ONNX file or of one SavedModel version lies."""
     artifact = pathlib.Path(artifact)
-    if is_tflite(artifact):
+    if is_one_file(artifact):
         return artifact.with_name(artifact.name + ".json")
     return artifact / EXTRA / "tfbind_card.json"
 
@@ -65,7 +73,7 @@ def find_saved_model(path: str | os.PathLike) -> pathlib.Path:
     received = f"Received: path={str(path)!r}"
     if not path.is_dir():
         raise ValueError(
-            f"`path` must be an existing SavedModel folder or .tflite file. {received}."
+            f"`path` must be an existing SavedModel folder or .tflite or .onnx file. {received}."
         )
     if (path / SAVED_MODEL).is_file():
         return path
@@ -82,6 +90,12 @@ def find_saved_model(path: str | os.PathLike) -> pathlib.Path:
             f"{SAVED_MODEL}; export the model again."
         )
     return latest
+
+
+def move_with_card(file: pathlib.Path, path: pathlib.Path) -> None:
+    """Moves a file that is whole, and its card, to where people look."""
+    os.replace(card_path(file), card_path(path))
+    os.replace(file, path)
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: If there is no artifact or no readable card.
     """
-    find = _layout.find_tflite if _layout.is_tflite(path) else _layout.find_saved_model
+    find = _layout.find_file if _layout.is_one_file(path) else _layout.find_saved_model
     file = _layout.card_path(find(path))
     try:
         card = json.loads(file.read_text("utf-8"))

@@ -5,8 +5,11 @@ import pathlib
 from typing import Any
 
 from tfbind.export import _answers, _layout, _sealing
+from tfbind.export._file_runner import load_runner
 from tfbind.export.card import read_card
 from tfbind.export.samples import sample_inputs
+
+_BATCH_SIZES = [1, 3]  # of a file that takes any
 
 
 def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict[str, Any]:
@@ -17,7 +20,7 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
     looked for before anything runs, and refused. Then every signature is loaded in three ways (a
     TF1 Session, `tf.saved_model.load`, and the C API, whose loader is TF Serving's), run on
     batches of 1, 2, 3 and 64, and on the warm-up requests. A TFLite file is run by LiteRT on its
-    own batch size. Names, shapes and dtypes must be those on the card, outputs finite with the
+    own batch size, an ONNX file by ONNX Runtime on batches of 1 and 3. Names, shapes and dtypes must be those on the card, outputs finite with the
     batch as first axis, a row's answer the same in every batch, and the answers to made-up inputs
     the numbers on the card, within the tolerance there.
 
@@ -25,8 +28,8 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
     not its signature.
 
     Args:
-        path: A .tflite file, the folder of one SavedModel version, or one with versions, of which
-            the latest is taken.
+        path: A .tflite or .onnx file, the folder of one SavedModel version, or one with versions,
+            of which the latest is taken.
         key: The key that the card must be signed with, as in `export_saved_model`; or None.
 
     Returns:
@@ -38,7 +41,7 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
         largest number of an output, or over 1 if that is more.
 
     Raises:
-        ImportError: If the file is TFLite and LiteRT is not installed.
+        ImportError: If the runtime that the file needs is not installed.
         ValueError: If the artifact is missing, damaged or does not keep what its card says.
 
     Example:
@@ -50,8 +53,8 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
     """
     card = read_card(path)
     _sealing.check_seals(card, key)
-    if _layout.is_tflite(path):
-        artifact, report = pathlib.Path(path), _check_tflite(path, card)
+    if _layout.is_one_file(path):
+        artifact, report = pathlib.Path(path), _check_file(path, card)
     else:
         from tfbind.export._saved_model_check import check_saved_model
 
@@ -61,20 +64,43 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
     return {**notes, **report}
 
 
-def _check_tflite(path, card):
-    from tfbind.export.tflite_runner import TFLiteRunner
-
-    # LiteRT would not notice a changed weight.
+def _check_file(path, card):
+    """Returns the report on a TFLite file, of one batch size, or an ONNX file, of any."""
+    # A runtime would not notice a changed weight.
     if _layout.sha256(path) != card["artifact"].get("sha256"):
         raise ValueError(
             f"`path` must be the file that its card describes. Received: path={str(path)!r}, "
             "whose contents have changed since the export; export the model again."
         )
-    runner = TFLiteRunner(path)
+    runner = load_runner(path)
     _answers.check_signatures(runner.signatures, card)
-    batch_size = card["artifact"]["batch_size"]
-    for name, endpoint in card["endpoints"].items():
-        outputs = runner(name, sample_inputs(endpoint, batch_size))
-        _answers.check_outputs(name, endpoint, outputs, batch_size)
-    report = {"batch_sizes": [batch_size], "row_difference": None}
-    return {"endpoints": {name: dict(report) for name in card["endpoints"]}}
+    size = card["artifact"].get("batch_size")
+    sizes = _BATCH_SIZES if size is None else [size]
+    return {
+        "endpoints": {
+            name: {
+                "batch_sizes": sizes,
+                "row_difference": _row_difference(runner, name, card, sizes),
+            }
+            for name in card["endpoints"]
+        }
+    }
+
+
+def _row_difference(runner, name, card, sizes):
+    """Returns how much the first row's answer depends on the batch; None if there is one size."""
+    endpoint = card["endpoints"][name]
+    inputs = sample_inputs(endpoint, max(sizes))
+    answers = []
+    for size in sizes:
+        answer = runner(name, {key: array[:size] for key, array in inputs.items()})
+        _answers.check_outputs(name, endpoint, answer, size)
+        answers.append(answer)
+    if len(sizes) == 1:
+        return None
+    first, *others = answers
+    return max(
+        _answers.difference(other[key][:1], array)
+        for other in others
+        for key, array in first.items()
+    )

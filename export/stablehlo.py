@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
 
+from tfbind._validation import check_integer
 from tfbind.export import _layout
+from tfbind.export._endpoints import trace_endpoints
 from tfbind.models._batch import as_dict
 
 _COPY = re.compile(r"mhlo\.copy (%\S+) : (tensor<\S+>)")
@@ -101,12 +103,56 @@ def export_programs(
     >>> tfbind.export.ProgramRunner(folder, "cpu").names
     ('predict',)
     """
-    folder = pathlib.Path(folder)
-    if folder.exists():
-        raise ValueError(f"`folder` must be a new one. Received: folder={str(folder)!r}.")
     variables = _variables(model)
     model.reset_metrics()
-    described = _describe_model(model, variables)
+    described = _describe_model(model, variables, model.optimizers)
+    return _write(described, variables, functions, pathlib.Path(folder), with_values)
+
+
+def export_stablehlo(model: keras.Model, folder: str | os.PathLike, batch_size: int = 1) -> str:
+    """Writes a model's endpoints as StableHLO programs, one each.
+
+    Use it for accelerators whose runtime speaks PJRT. `StableHLORunner` runs them under JAX,
+    without TensorFlow. The folder is as `export_programs` makes it.
+
+    Args:
+        model: A built model with `serving_endpoints()`.
+        folder: Path of the folder to make.
+        batch_size: Integer >= 1, the rows of every call.
+
+    Returns:
+        The path of the folder, as a string.
+
+    Raises:
+        ValueError: If the folder exists, or an endpoint cannot be exported.
+
+    Example:
+
+    >>> model = tfbind.DenoisingAutoencoder((4,), hidden_units=2)
+    >>> folder = tfbind.export.export_stablehlo(model, tempfile.mkdtemp() + "/programs")
+    >>> sorted(os.listdir(folder))
+    ['programs.json', 'serving_default.mlirbc', 'variables.npz']
+    """
+    traced = trace_endpoints(model, check_integer("batch_size", batch_size, 1))
+    functions = {name: _of_dict(entry) for name, entry in traced.items()}
+    described = _describe_model(model, model.variables, ())
+    return _write(described, model.variables, functions, pathlib.Path(folder), True)
+
+
+def _of_dict(entry):
+    """Returns an endpoint as a function of a dict of tensors, and such a dict."""
+
+    def function(batch):
+        return entry.function(*(batch[name] for name in entry.inputs))
+
+    zeros = {name: np.zeros(x.shape, x.dtype.as_numpy_dtype) for name, x in entry.inputs.items()}
+    return function, zeros
+
+
+def _write(described, variables, functions, folder, with_values):
+    """Writes the folder that `export_programs` speaks of."""
+    if folder.exists():
+        raise ValueError(f"`folder` must be a new one. Received: folder={str(folder)!r}.")
     with _layout.written_at_once(folder.parent) as temporary:
         made = temporary / "programs"
         made.mkdir()
@@ -156,7 +202,7 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def _describe_model(model, variables):
+def _describe_model(model, variables, optimizers):
     metrics = {id(variable) for variable in model.metrics_variables}
     places = {id(variable): place for place, variable in enumerate(variables)}
     return {
@@ -169,9 +215,7 @@ def _describe_model(model, variables):
             }
             for variable in variables
         ],
-        "learning_rates": [
-            places.get(id(optimizer.learning_rate)) for optimizer in model.optimizers
-        ],
+        "learning_rates": [places.get(id(optimizer.learning_rate)) for optimizer in optimizers],
         "programs": {},
     }
 

@@ -1,6 +1,6 @@
 import os
-import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,11 +9,14 @@ import tensorflow as tf
 
 from tfbind import reading
 from tfbind._validation import check_choice, check_integer
-from tfbind.export import _endpoints, _layout
+from tfbind.export import _endpoints, _layout, _quantizing
+from tfbind.export._comparison import errors_against_keras, sample_batches
 from tfbind.export.card import describe, write_card
-from tfbind.export.samples import sample_inputs
 from tfbind.export.saved_model import write_archive
 from tfbind.export.tflite_runner import TFLiteRunner, load_interpreter
+
+PRECISIONS = ("none", "float16", "dynamic", "weight_only", "int8")
+_BY_QUANTIZER = ("weight_only", "int8")
 
 # Batches on which a new file is compared with Keras.
 _NUM_BATCHES = 4
@@ -25,6 +28,7 @@ def export_tflite(
     quantize: str = "none",
     batch_size: int = 1,
     *,
+    calibration: Mapping[str, np.ndarray] | None = None,
     preparation: reading.Preparation | None = None,
 ) -> dict[str, Any]:
     """Writes a model's endpoints as one TFLite file, runs it, and tells how far off it is.
@@ -37,9 +41,14 @@ def export_tflite(
     Args:
         model: A built model with `serving_endpoints()`.
         path: Where to write; must end in ".tflite". An existing file is replaced.
-        quantize: "none"; "float16", weights of half the size; or "dynamic", weights in 8 bits
-            and a quarter of the size, inputs and outputs in float32 all the same.
+        quantize: "none"; "float16", weights of half the size; "dynamic", weights in 8 bits and a
+            quarter of the size, inputs of layers rounded as they come; "weight_only", as many
+            bits, layers in float32; or "int8", arithmetic in 8 bits too, but for divisions. The
+            last two need ai-edge-quantizer. A file of "int8" takes and gives 8 bits, which
+            `TFLiteRunner` scales from and to float32; the others take and give float32.
         batch_size: Integer >= 1, the rows of every call.
+        calibration: Dict of input name to examples `[n, ...]`, on which "int8" measures the range
+            of every tensor; of inputs that are not there, and by default, made-up ones.
         preparation: What is done to a person's files before the model sees them; or None. The card
             says it; a device has to do it by itself.
 
@@ -49,9 +58,9 @@ def export_tflite(
         inputs drawn from the endpoint's ranges.
 
     Raises:
-        ImportError: If LiteRT is not installed.
-        ValueError: If an argument is out of its range, or an endpoint needs an op that is not
-            built in.
+        ImportError: If LiteRT, or the quantizer where it is needed, is not installed.
+        ValueError: If an argument is out of its range, an endpoint needs an op that is not built
+            in, or cannot be quantised so.
 
     Example:
 
@@ -60,29 +69,36 @@ def export_tflite(
     >>> report["errors"]["serving_default"]["reconstruction"]["max"] < 1e-4
     True
     """
-    path = pathlib.Path(path)
-    if not _layout.is_tflite(path):
-        raise ValueError(f"`path` must end in '.tflite'. Received: path={str(path)!r}.")
-    check_choice("quantize", quantize, ("none", "float16", "dynamic"))
+    path = _layout.check_suffix(path, ".tflite")
+    check_choice("quantize", quantize, PRECISIONS)
     batch_size = check_integer("batch_size", batch_size, 1)
     load_interpreter()  # before the work, not after it
+    if quantize in _BY_QUANTIZER:
+        _quantizing.load_quantizer()
     traced = _endpoints.trace_endpoints(model, batch_size)
     card = describe(model, traced, preparation)
-    batches = {name: _batches(endpoint, batch_size) for name, endpoint in card["endpoints"].items()}
+    tried = {
+        name: sample_batches(endpoint, [batch_size] * _NUM_BATCHES)
+        for name, endpoint in card["endpoints"].items()
+    }
+    measured = _quantizing.calibration_batches(card, calibration or {}, batch_size)
     with _layout.written_at_once(path.parent) as temporary:
         file = temporary / path.name
         file.write_bytes(_convert(traced, quantize, temporary / "saved_model"))
+        if quantize in _BY_QUANTIZER:
+            file.write_bytes(_quantizing.quantized(file, quantize, measured))
+            with _quantizing.refusals_said(quantize):
+                errors_against_keras(TFLiteRunner(file), traced, tried)
         card["artifact"] = {
             "kind": "tflite",
             "quantize": quantize,
             "batch_size": batch_size,
             "bytes": file.stat().st_size,
             "sha256": _layout.sha256(file),
-            "errors": _compare(TFLiteRunner(file), traced, batches),
+            "errors": errors_against_keras(TFLiteRunner(file), traced, tried),
         }
         write_card(card, _layout.card_path(file))
-        os.replace(_layout.card_path(file), _layout.card_path(path))
-        os.replace(file, path)
+        _layout.move_with_card(file, path)
     return {"path": str(path), **card["artifact"]}
 
 
@@ -90,7 +106,7 @@ def _convert(traced, quantize, folder):
     write_archive(traced, folder)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=list(traced))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize != "none":
+    if quantize in ("float16", "dynamic"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -104,37 +120,3 @@ def _convert(traced, quantize, folder):
             "`model` must need built-in TFLite ops alone. Received: an endpoint with "
             f"{', '.join(ops)}; compute it another way, or export a SavedModel."
         ) from error
-
-
-def _batches(endpoint, batch_size):
-    """Returns dicts of arrays to run one endpoint on."""
-    rows = sample_inputs(endpoint, _NUM_BATCHES * batch_size)
-    return [
-        {name: array[start : start + batch_size] for name, array in rows.items()}
-        for start in range(0, _NUM_BATCHES * batch_size, batch_size)
-    ]
-
-
-def _compare(runner, traced, batches):
-    """Returns endpoint -> output -> the largest and the mean absolute error against Keras."""
-    errors = {}
-    for name, entry in traced.items():
-        differences: dict[str, list[np.ndarray]] = {output: [] for output in entry.outputs}
-        for batch in batches[name]:
-            answer = runner(name, batch)
-            with tf.device("CPU"):  # a GPU's matmuls (TF32) would count as errors of the file
-                expected = entry.function(*(tf.constant(batch[key]) for key in entry.inputs))
-            for output in differences:
-                difference = answer[output] - expected[output].numpy().astype("float64")
-                differences[output].append(np.abs(difference))
-        errors[name] = {
-            output: {"max": float(np.max(parts)), "mean": float(np.mean(parts))}
-            for output, parts in differences.items()
-        }
-        for output, error in errors[name].items():
-            if not np.isfinite(error["max"]):
-                raise ValueError(
-                    f"Output {output!r} of endpoint {name!r} must be finite on the samples. "
-                    "Received: NaN or infinity."
-                )
-    return errors

@@ -10,6 +10,9 @@ from tfbind.export import _layout, _runner
 class TFLiteRunner:
     """Runs the signatures of a TFLite file with LiteRT, without TensorFlow.
 
+    What a file takes or gives in 8 bits is float32 here, scaled by the file's own numbers; values
+    beyond the range of these count as its ends.
+
     Args:
         path: The .tflite file.
 
@@ -36,7 +39,7 @@ class TFLiteRunner:
 
     def __init__(self, path: str | os.PathLike) -> None:
         interpreter_class = load_interpreter()
-        path = _layout.find_tflite(path)
+        path = _layout.find_file(path)
         try:
             interpreter = interpreter_class(model_path=str(path))
             runners = {
@@ -49,18 +52,24 @@ class TFLiteRunner:
                 f"cannot be loaded ({_runner.first_line(error)}); export the model again."
             ) from error
         self._runners = runners
+        self._inputs = {name: runner.get_input_details() for name, runner in runners.items()}
+        self._outputs = {name: runner.get_output_details() for name, runner in runners.items()}
         self.signatures = {
             name: {
-                "inputs": _describe(runner.get_input_details()),
-                "outputs": _describe(runner.get_output_details()),
+                "inputs": _describe(self._inputs[name]),
+                "outputs": _describe(self._outputs[name]),
             }
-            for name, runner in runners.items()
+            for name in runners
         }
 
     def __call__(self, signature: str, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
         inputs = _runner.check_inputs(self.signatures, signature, inputs)
+        taken, given = self._inputs[signature], self._outputs[signature]
         try:
-            return self._runners[signature](**inputs)
+            outputs = self._runners[signature](
+                **{name: _rounded(name, array, taken[name]) for name, array in inputs.items()}
+            )
+            return {name: _scaled(array, given[name]) for name, array in outputs.items()}
         except RuntimeError as error:
             raise ValueError(
                 f"The model cannot run on these inputs: {_runner.first_line(error)}."
@@ -82,7 +91,29 @@ def _describe(tensors):
     return {
         name: {
             "shape": [None if size < 0 else int(size) for size in info["shape_signature"]],
-            "dtype": np.dtype(info["dtype"]).name,
+            "dtype": "float32" if _is_scaled(info) else np.dtype(info["dtype"]).name,
         }
         for name, info in sorted(tensors.items())
     }
+
+
+def _is_scaled(info):
+    """Whether a tensor holds integers that stand for real numbers."""
+    return info["quantization"][0] != 0
+
+
+def _rounded(name, array, info):
+    if not _is_scaled(info):
+        return array
+    if not np.all(np.isfinite(array)):  # 8 bits have no way to say so
+        raise ValueError(f"`{name}` must be finite. Received: NaN or infinity.")
+    scale, zero = info["quantization"]
+    limits = np.iinfo(info["dtype"])
+    return np.clip(np.rint(array / scale) + zero, limits.min, limits.max).astype(info["dtype"])
+
+
+def _scaled(array, info):
+    if not _is_scaled(info):
+        return array
+    scale, zero = info["quantization"]
+    return (array.astype("float32") - zero) * np.float32(scale)

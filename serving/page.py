@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 
 from tfbind.export import read_card
-from tfbind.export._layout import card_path, is_tflite, written_at_once
+from tfbind.export._layout import card_path, written_at_once
 
 _PAGE = pathlib.Path(__file__).parent / "web"
 
@@ -58,7 +58,7 @@ def write_page(files: Sequence[str | os.PathLike], out: str | os.PathLike) -> pa
 
 def _check_shown(path):
     """Raises unless a file is of a model that the page can show."""
-    if not is_tflite(path):
+    if pathlib.Path(path).suffix != ".tflite":
         raise ValueError(
             f"`files` must be .tflite files. Received: {str(path)!r}; export the model first."
         )

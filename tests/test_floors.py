@@ -26,8 +26,9 @@ FLOORS = (
     ("export", "sklearn"),
     ("serving",),
     (
-        *("_console", "_data_options", "_image_files", "_image_verbs", "_inputs", "_listing"),
-        *("_models", "_report_verb", "_serve_verb", "_training", "_web_verb"),
+        *("_bench_verb", "_console", "_data_options", "_export_verbs", "_image_files"),
+        *("_image_verbs", "_inputs", "_listing", "_models", "_report_verb", "_serve_verb"),
+        *("_training", "_web_verb"),
         *("cli", "quickstart", "__main__"),
     ),
 )

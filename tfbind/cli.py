@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from tfbind import (
+    _bench_verb,
     _catalogue,
     _console,
     _data_options,
+    _export_verbs,
     _image_verbs,
     _listing,
     _numbers,
@@ -177,92 +179,6 @@ def evaluate(
 
 
 @main.command()
-@_console.run
-@click.option("--out", type=_console.PATH, help="Folder to write to.  [default: export in RUN]")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["savedmodel", "tflite", "both"]),
-    default="both",
-    show_default=True,
-    help="For servers, for devices, or both.",
-)
-@click.option(
-    "--quantize",
-    type=click.Choice(["none", "float16", "dynamic"]),
-    default="none",
-    show_default=True,
-    help="Smaller weights in the TFLite file.",
-)
-@_console.as_json
-def export(
-    run: pathlib.Path,
-    out: pathlib.Path | None,
-    form: str,
-    quantize: str,
-    as_json: bool,
-) -> None:
-    """Write the model of a RUN, a Keras file or a preset in the box for servers and devices.
-
-    Servers take the SavedModel, a new version each time; devices take the TFLite file. The folder
-    is by default `export` in a RUN, beside a Keras file, or for a preset where you are.
-    """
-    _console.load_tensorflow()
-    from tfbind import _models
-    from tfbind import export as exporting
-
-    model, name, preparation, _ = _models.load(run)
-    out = out or _models.output_folder(run) / "export"
-    result, lines = {}, []
-    if form != "tflite":
-        with _console.working("Writing the SavedModel"):
-            result["saved_model"] = exporting.export_saved_model(
-                model, out / name, preparation=preparation
-            )
-        lines += [f"Wrote {result['saved_model']}", f"Next: tfbind serve {out / name}"]
-    if form != "savedmodel":
-        with _console.working("Writing and running the TFLite file"):
-            report = exporting.export_tflite(
-                model, out / f"{name}.tflite", quantize, preparation=preparation
-            )
-        error = max(
-            part["max"] for endpoint in report["errors"].values() for part in endpoint.values()
-        )
-        result["tflite"] = report
-        lines.append(
-            f"Wrote {report['path']}, {report['bytes'] / 1e6:.1f} MB; "
-            f"largest difference from Keras {error:.1e}"
-        )
-    _console.show(result, as_json, "\n".join(lines))
-
-
-@main.command()
-@_artifact
-@_console.as_json
-def check(artifact: pathlib.Path, as_json: bool) -> None:
-    """Run a SavedModel or TFLite file and check its answers.
-
-    Of what `tfbind export` takes it checks the SavedModel, written if need be.
-    """
-    _console.load_tensorflow()
-    from tfbind import _models
-    from tfbind import export as exporting
-
-    with _console.working("Running it"):
-        report = exporting.check_artifact(_models.exported(artifact))
-    rows = [
-        (
-            name,
-            ", ".join(map(str, entry["batch_sizes"])),
-            _numbers.number(entry["row_difference"], ".1e"),
-        )
-        for name, entry in report["endpoints"].items()
-    ]
-    header = ("endpoint", "batch sizes run", "row difference")
-    _console.show(report, as_json, f"{report['path']} is sound.\n{_console.table(header, rows)}")
-
-
-@main.command()
 @click.argument("preset")
 @click.option("--trials", default=100, show_default=True, help="Settings to try.")
 @click.option("--out", type=_console.PATH, help="Folder for the trials.  [default: runs/search]")
@@ -321,6 +237,10 @@ for _verb in (
     _listing.list_presets,
     _report_verb.report,
     _serve_verb.serve,
+    _export_verbs.export,
+    _export_verbs.check,
+    _bench_verb.bench_artifact,
+    _web_verb.web,
     _image_verbs.group,
     _image_verbs.cluster,
     _image_verbs.select,

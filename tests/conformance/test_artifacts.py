@@ -64,3 +64,33 @@ def test_tflite(entry, make, tmp_path):
     runner = export.TFLiteRunner(path)
     for name, inputs, expected in endpoint_inputs(model, 1):
         assert_close(runner(name, inputs), expected)
+
+
+@pytest.mark.slow
+def test_onnx(entry, make, tmp_path):
+    pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model = make(entry)
+    for name in model.serving_endpoints():
+        export.export_onnx(model, tmp_path / f"{name}.onnx", name)
+    for name, inputs, expected in endpoint_inputs(model, 3):
+        runner = export.OnnxRunner(tmp_path / f"{name}.onnx")
+        assert_close(runner(name, inputs), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.tflite
+@pytest.mark.parametrize("quantize", ["weight_only", "int8"])
+def test_quantized(entry, make, tmp_path, quantize):
+    """Only names and types: how good the answers are is for the model's own metric to say."""
+    pytest.importorskip("ai_edge_quantizer", reason="ai_edge_quantizer is not installed")
+    if quantize == "int8" and entry.model.__name__ == "Tagger":
+        pytest.skip("the quantizer refuses it")
+    model, path = make(entry), tmp_path / "model.tflite"
+    export.export_tflite(model, path, quantize)
+    runner = export.TFLiteRunner(path)
+    for name, inputs, expected in endpoint_inputs(model, 1):
+        answer = runner(name, inputs)
+        assert answer.keys() == expected.keys()
+        for key, array in answer.items():
+            assert array.dtype == expected[key].dtype and array.shape == expected[key].shape

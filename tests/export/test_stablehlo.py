@@ -199,3 +199,30 @@ def test_what_cannot_be_exported_or_run_is_refused(tmp_path):
     runner = export.TrainStepRunner(tmp_path / "step", "cpu")
     with pytest.raises(ValueError, match="`data` and `order` must have the keys"):
         runner.train({"x": IMAGES}, {"x": np.zeros((1, BATCH), int)})
+
+
+def test_endpoints(tmp_path):
+    """What a server answers comes from JAX too, of every endpoint, in batches of two."""
+    keras.utils.set_random_seed(1)
+    autoencoder = models.DenoisingAutoencoder((4, 4, 1), hidden_units=8)
+    model = models.ReconstructionClustering(autoencoder, num_groups=2, num_iterations=3, seed=1)
+    folder = export.export_stablehlo(model, tmp_path / "programs", batch_size=2)
+    runner = export.StableHLORunner(folder, "cpu")
+    card = export.build_card(model)
+    assert set(runner.signatures) == set(card["endpoints"])
+    for name, endpoint in model.serving_endpoints().items():
+        inputs = export.sample_inputs(card["endpoints"][name], 2)
+        answer = runner(name, inputs)
+        expected = endpoint.function(*(inputs[spec.name] for spec in endpoint.inputs))
+        assert answer.keys() == expected.keys()
+        for key, array in answer.items():
+            np.testing.assert_allclose(array, expected[key], rtol=1e-4, atol=1e-4)
+
+
+def test_endpoints_refuse_another_batch_size(tmp_path):
+    model = models.DenoisingAutoencoder((4,), hidden_units=8)
+    folder = export.export_stablehlo(model, tmp_path / "programs", batch_size=2)
+    with pytest.raises(ValueError, match=r"shape \(2, 4\). Received: shape \(1, 4\)."):
+        export.StableHLORunner(folder, "cpu")(
+            "serving_default", {"image": np.zeros((1, 4), "float32")}
+        )

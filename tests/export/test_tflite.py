@@ -98,7 +98,7 @@ def test_an_op_that_needs_flex_is_named_and_the_old_file_stays(model_with, tmp_p
     "arguments, message",
     [
         ({"path": "model.tfl"}, r"`path` must end in '.tflite'. Received: path='model.tfl'."),
-        ({"quantize": "int4"}, "`quantize` must be one of 'none', 'float16', 'dynamic'. Received"),
+        ({"quantize": "int4"}, "`quantize` must be one of .*'int8'. Received: quantize='int4'."),
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: batch_size=0."),
     ],
 )
