@@ -22,6 +22,9 @@ def read_key(path: str | os.PathLike) -> bytes:
     Args:
         path: A file of 16 bytes or more that only you can read, by `openssl rand -hex 32`.
 
+    Returns:
+        Bytes, what `key` of `export_saved_model` and `check_artifact` takes.
+
     Raises:
         ValueError: If the key is too short.
     """

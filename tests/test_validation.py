@@ -111,3 +111,14 @@ def test_an_open_range():
     np.testing.assert_array_equal(
         _validation.check_array("x", np.array([[-7.0], [9.0]]), (1,)), [[-7], [9]]
     )
+
+
+@pytest.mark.parametrize("value", ["rc-shapes", "a", "A_1.2-b", "x" * 100])
+def test_a_plain_name(value):
+    assert _validation.check_file_name("name", value) == value
+
+
+@pytest.mark.parametrize("value", ["x" * 101, "a b", ".a", "a.", "a/b", "é", "a:b", "~"])
+def test_a_name_that_is_not_plain(value):
+    with pytest.raises(ValueError, match="`name` must be a plain name: 1 to 100 .* Received: name"):
+        _validation.check_file_name("name", value)
