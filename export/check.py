@@ -20,9 +20,10 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
     looked for before anything runs, and refused. Then every signature is loaded in three ways (a
     TF1 Session, `tf.saved_model.load`, and the C API, whose loader is TF Serving's), run on
     batches of 1, 2, 3 and 64, and on the warm-up requests. A TFLite file is run by LiteRT on its
-    own batch size, an ONNX file by ONNX Runtime on batches of 1 and 3. Names, shapes and dtypes must be those on the card, outputs finite with the
-    batch as first axis, a row's answer the same in every batch, and the answers to made-up inputs
-    the numbers on the card, within the tolerance there.
+    own batch size, an ONNX file by ONNX Runtime on batches of 1 and 3. Names, shapes and dtypes
+    must be those on the card, outputs finite with the batch as first axis, a row's answer the same
+    in every batch, and a SavedModel's answers to made-up inputs the numbers on the card, within
+    the tolerance there.
 
     Hashes find accidents. Whoever changes files on purpose can write a card that fits them, but
     not its signature.

@@ -11,6 +11,10 @@ FORMATS = ("savedmodel", "tflite", "onnx", "stablehlo")
 PRECISIONS = ("none", "float16", "dynamic", "weight_only", "int8")
 _NUM_EXAMPLES = 100  # on which ranges are measured
 
+_key_file = click.option(
+    "--key-file", type=_console.PATH, help="File with the key that signs a SavedModel's card."
+)
+
 
 @click.command()
 @_console.run
@@ -31,6 +35,8 @@ _NUM_EXAMPLES = 100  # on which ranges are measured
     show_default=True,
     help="Smaller weights in the TFLite file; with int8 8-bit arithmetic.",
 )
+@click.option("--serving", is_flag=True, help="Write what TF Serving, Docker and Kubernetes need.")
+@_key_file
 @_console.data_dir
 @_console.as_json
 def export(
@@ -38,6 +44,8 @@ def export(
     out: pathlib.Path | None,
     formats: tuple[str, ...],
     quantize: str,
+    serving: bool,
+    key_file: pathlib.Path | None,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
@@ -52,6 +60,13 @@ def export(
             "`--quantize` must go with `--format tflite`. "
             f"Received: quantize={quantize!r}, format={', '.join(formats)}."
         )
+    for option, given in {"--serving": serving, "--key-file": key_file}.items():
+        if given and "savedmodel" not in formats:
+            raise ValueError(
+                f"`{option}` must go with `--format savedmodel`. "
+                f"Received: format={', '.join(formats)}."
+            )
+    key = _read_key(key_file)
     _console.load_tensorflow()
     from tfbind import _models
 
@@ -60,7 +75,10 @@ def export(
     result: dict[str, Any] = {}
     lines: list[str] = []
     if "savedmodel" in formats:
-        result["saved_model"], line = _saved_model(loaded, target)
+        result["saved_model"], line = _saved_model(loaded, target, key)
+        lines += line
+    if serving:
+        result["serving"], line = _deployment(target)
         lines += line
     if "tflite" in formats:
         examples = calibration(run, data_dir) if quantize == "int8" else {}
@@ -89,12 +107,27 @@ def calibration(run: pathlib.Path, data_dir: str | None) -> dict[str, Any]:
     return {"image": examples.take(slice(_NUM_EXAMPLES)).floats().image}
 
 
-def _saved_model(loaded, target):
+def _read_key(path):
+    from tfbind import export as exporting
+
+    return None if path is None else exporting.read_key(path)
+
+
+def _saved_model(loaded, target, key):
     from tfbind import export as exporting
 
     with _console.working("Writing the SavedModel"):
-        path = exporting.export_saved_model(loaded.model, target, preparation=loaded.preparation)
-    return path, [f"Wrote {path}", f"Next: tfbind serve {target}"]
+        path = exporting.export_saved_model(
+            loaded.model, target, preparation=loaded.preparation, key=key
+        )
+    return path, [f"Wrote {path}", f"Next: tfbind serve {_console.quoted(target)}"]
+
+
+def _deployment(target):
+    from tfbind import serving
+
+    path = serving.write_deployment(target.parent)
+    return str(path), [f"Wrote {path}, for TF Serving, Docker and Kubernetes"]
 
 
 def _tflite(loaded, target, quantize, examples):
@@ -143,18 +176,20 @@ def _said(report):
 
 @click.command()
 @click.argument("artifact", type=_console.PATH)
+@_key_file
 @_console.as_json
-def check(artifact: pathlib.Path, as_json: bool) -> None:
-    """Run a SavedModel, TFLite or ONNX file and check its answers.
+def check(artifact: pathlib.Path, key_file: pathlib.Path | None, as_json: bool) -> None:
+    """Run a SavedModel, TFLite or ONNX file, and look whether it is what its card says.
 
     Of what `tfbind export` takes it checks the SavedModel, written if need be.
     """
+    key = _read_key(key_file)
     _console.load_tensorflow()
     from tfbind import _models
     from tfbind import export as exporting
 
     with _console.working("Running it"):
-        report = exporting.check_artifact(_models.exported(artifact))
+        report = exporting.check_artifact(_models.exported(artifact), key=key)
     rows = [
         (
             name,

@@ -19,6 +19,7 @@ from tfbind import (
     _numbers,
     _report_verb,
     _serve_verb,
+    _web_verb,
 )
 
 _artifact = click.argument("artifact", type=_console.PATH)
