@@ -20,7 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import export, serving
+from tfbind.export._c_api import CAPIRunner
 from tfbind.export._endpoints import trace_endpoints
+from tfbind.models._endpoints import guarded
 
 
 class Subject:
@@ -35,7 +37,8 @@ class Subject:
     def __init__(self, model: keras.Model, inputs: Callable, calibration: dict) -> None:
         self.model = model
         self.traced = trace_endpoints(model)
-        self.endpoints = model.serving_endpoints()
+        served = model.serving_endpoints()
+        self.endpoints = {name: guarded(endpoint) for name, endpoint in served.items()}
         card = export.build_card(model)["endpoints"]
         self.inputs = {name: inputs(card[name]) for name in self.endpoints}
         self.calibration = calibration
@@ -122,6 +125,10 @@ def _session(subject):
     return export.SavedModelRunner(subject.saved_model)
 
 
+def _c_api(subject):
+    return CAPIRunner(subject.saved_model)
+
+
 def _rest(subject):
     client = serving.RestClient(subject.server.url, "model")
     return lambda name, inputs: client.predict(inputs, signature=name)
@@ -188,6 +195,7 @@ RUNTIMES = {
     "Keras XLA": Runtime(_xla),
     "SavedModel, Python": Runtime(_python_loader),
     "SavedModel, TF1 session": Runtime(_session),
+    "SavedModel, C API": Runtime(_c_api),
     "served, REST": Runtime(_rest),
     "served, gRPC": Runtime(_grpc),
     "LiteRT": Runtime(_litert("none")),

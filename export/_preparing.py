@@ -31,7 +31,7 @@ def prepared_endpoints(
     """
     if isinstance(preparation, reading.Pictures):
         return {
-            f"{name}_image_bytes": _from_file(endpoint, preparation)
+            f"{name}_image_bytes": _from_bytes(endpoint, preparation)
             for name, endpoint in endpoints.items()
             if _takes_image_alone(endpoint)
         }
@@ -50,7 +50,7 @@ def _takes_image_alone(endpoint: Endpoint) -> bool:
     return [spec.name for spec in endpoint.inputs] == ["image"]
 
 
-def _from_file(served: Endpoint, preparation: reading.Pictures) -> Endpoint:
+def _from_bytes(served: Endpoint, preparation: reading.Pictures) -> Endpoint:
     def function(files):
         images, sizes = _all_prepared(files, preparation)
         return {**served.function(images), "size": sizes}

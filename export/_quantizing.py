@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbind._validation import check_shape
+from tfbind._validation import check_array
 from tfbind.export import _runner
 from tfbind.export.samples import sample_inputs
 
@@ -49,9 +49,8 @@ def calibration_batches(
 def _batches(endpoint, rows, batch_size):
     given = {name: rows[name] for name in endpoint["inputs"] if name in rows}
     for name, array in given.items():
-        check_shape(
-            f"calibration[{name!r}]", array.shape, (None, *endpoint["inputs"][name]["shape"][1:])
-        )
+        info = endpoint["inputs"][name]
+        check_array(f"calibration[{name!r}]", array, tuple(info["shape"][1:]), *info["range"])
     num_rows = min(map(len, given.values()), default=max(_NUM_ROWS, batch_size))
     num_rows -= num_rows % batch_size
     if num_rows == 0:
@@ -119,8 +118,10 @@ def _recipe(quantize):
     manager.add_static_config(
         ".*", TFLOperationName.BATCH_MATMUL, 8, 8, weight_granularity=granularity
     )
-    # A divisor must not be rounded to zero; XNNPACK refuses a split with parts scaled apart.
-    for operation in (TFLOperationName.DIV, TFLOperationName.SPLIT):
+    # A divisor must not be rounded to zero; XNNPACK refuses a split with parts scaled apart; and
+    # what takes the place of a bad row's answer is NaN, which has no 8 bits.
+    names = TFLOperationName
+    for operation in (names.DIV, names.SPLIT, names.SELECT, names.SELECT_V2):
         manager.add_quantization_config(".*", operation, algorithm_key="no_quantize")
     return manager.get_quantization_recipe()
 

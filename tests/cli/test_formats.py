@@ -15,7 +15,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("formats") / "small.keras"
-    tfbind.DenoisingAutoencoder((4,), hidden_units=40).save(path)
+    tfbind.DenoisingAutoencoder((4,), hidden_units=400).save(path)
     return path
 
 
@@ -82,3 +82,35 @@ def test_bench_artifact(file):
 @pytest.mark.parametrize("images", [0, -1])
 def test_bench_artifact_without_images(file, images):
     assert "`images` must be an integer >= 1." in fail("bench-artifact", file, "--images", images)
+
+
+def test_a_signed_card_and_deployment_files(file, tmp_path):
+    key, other = tmp_path / "key", tmp_path / "other key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    other.write_text("f" * 32)
+    out = tmp_path / "out put"
+    arguments = ("--out", out, "--format", "savedmodel", "--serving", "--key-file", key)
+    text = succeed("export", file, *arguments)
+    assert f"Next: tfbind serve '{out / 'small'}'" in text
+    assert f"Wrote {out / 'serving'}, for TF Serving, Docker and Kubernetes" in text
+    assert "models.config" in {path.name for path in (out / "serving").iterdir()}
+    assert "is sound" in succeed("check", out / "small", "--key-file", key)
+    assert "signature" in fail("check", out / "small", "--key-file", other)
+
+
+@pytest.mark.parametrize("option", [("--serving",), ("--key-file", "key")])
+def test_what_goes_with_a_saved_model_alone(file, option):
+    line = fail("export", file, "--format", "onnx", *option)
+    assert f"`{option[0]}` must go with `--format savedmodel`. Received: format=onnx." in line
+
+
+@pytest.mark.tflite
+def test_a_page_in_the_browser(tmp_path):
+    grouped = tfbind.ReconstructionClustering(
+        tfbind.DenoisingAutoencoder((6, 6, 1), hidden_units=5), num_groups=2, num_iterations=1
+    )
+    grouped.save(tmp_path / "rc.keras")
+    result = succeed_json("web", tmp_path / "rc.keras", "--out", tmp_path / "page")
+    assert result["models"] == ["rc"]
+    names = {path.name for path in (tmp_path / "page").rglob("*")}
+    assert {"index.html", "rc.tflite", "litert_wasm_compat_internal.wasm"} <= names

@@ -50,6 +50,7 @@ def test_inputs_and_outputs_are_float_for_the_caller(reports, images):
     runner = export.TFLiteRunner(reports["int8"]["path"])
     assert runner.signatures["serving_default"]["inputs"]["image"]["dtype"] == "float32"
     answer = runner("serving_default", {"image": images[:1]})
+    assert answer.pop("valid").tolist() == [1]
     assert {array.dtype.name for array in answer.values()} == {"float32"}
     assert export.check_artifact(reports["int8"]["path"])["artifact"]["quantize"] == "int8"
 
@@ -64,9 +65,9 @@ def test_what_eight_bits_cannot_say(reports, images):
 
 
 def test_ranges_are_those_of_the_examples(model, images, tmp_path):
-    """A range that is a thousand times too wide leaves nothing of images in [0, 1]."""
+    """A range that is a thousand times too narrow leaves nothing of images in [0, 1]."""
     errors = []
-    for scale in (1.0, 1000.0):
+    for scale in (1.0, 0.001):
         report = export.export_tflite(
             model, tmp_path / "m.tflite", "int8", calibration={"image": scale * images}
         )
@@ -93,6 +94,8 @@ def test_an_output_that_is_read_again(model_with, tmp_path):
     "calibration, message",
     [
         ({"image": np.zeros((9, 7, 8, 1))}, r"`calibration\['image'\]` must have shape"),
+        ({"image": np.full((9, 8, 8, 1), 2.0)}, r"`calibration\['image'\]` must lie in"),
+        ({"image": np.full((9, 8, 8, 1), np.nan)}, r"`calibration\['image'\]` must be finite"),
         ({"image": np.zeros((1, 8, 8, 1))}, "`calibration` must have a batch of 2 rows at least"),
     ],
 )
