@@ -54,10 +54,10 @@ def test_keras_file_of_a_compiled_model(entry, make_compiled, tmp_path):
 
 
 def test_a_killed_run_continues_to_the_same_weights(entry, make_compiled, tmp_path):
-    def train(epochs, from_epoch):
+    def train(folder, epochs, from_epoch):
         model = make_compiled(entry, jit_compile=not entry.repeats_without_xla)
         stopping = ResumableEarlyStopping(monitor="loss", patience=9, restore_best_weights=True)
-        checkpoint = Checkpoint(tmp_path, stopping, interval=0)
+        checkpoint = Checkpoint(folder, stopping, interval=0)
         initial_epoch = checkpoint.restore(model)
         assert initial_epoch == from_epoch
         dataset, steps = entry.stream(entry.event_shapes[0], initial_epoch)
@@ -74,10 +74,12 @@ def test_a_killed_run_continues_to_the_same_weights(entry, make_compiled, tmp_pa
             model.calibrate(entry.stream(entry.event_shapes[0], 0)[0].take(steps))
         return model, checkpoint.history
 
-    train(2, from_epoch=0)
-    resumed, history = train(4, from_epoch=2)
+    killed, left_alone = tmp_path / "killed", tmp_path / "left_alone"
+    killed.mkdir()
+    left_alone.mkdir()
+    train(killed, 2, from_epoch=0)
+    resumed, history = train(killed, 4, from_epoch=2)
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
-    (tmp_path / "checkpoint-00004").rename(tmp_path / "aside")
-    straight, expected = train(4, from_epoch=0)
+    straight, expected = train(left_alone, 4, from_epoch=0)
     assert_same_state(resumed, straight)
     assert [row["loss"] for row in history] == [row["loss"] for row in expected]
