@@ -100,13 +100,17 @@ def test_the_command_shows_it(folder, tmp_path):
     program = "from tfbind import _web_verb; _web_verb.web()"
     arguments = [folder / "sela-mnist.tflite", "--out", tmp_path / "web", "--port", "0"]
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().endswith(" MB, with sela-mnist.\n")
-        url = re.search(r"http://\S+", process.stdout.readline())[0]
-        with urllib.request.urlopen(f"{url}/models.json", timeout=20) as answer:
-            assert json.load(answer) == ["sela-mnist"]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # as at a shell
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **heeding) as process:
+        try:
+            assert process.stdout.readline().endswith(" MB, with sela-mnist.\n")
+            url = re.search(r"http://\S+", process.stdout.readline())[0]
+            with urllib.request.urlopen(f"{url}/models.json", timeout=20) as answer:
+                assert json.load(answer) == ["sela-mnist"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
 
 
 def test_nothing_comes_from_elsewhere():
