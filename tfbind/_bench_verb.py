@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from tfbind import _console, _export_verbs, _numbers
-from tfbind._validation import check_integer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +41,8 @@ def bench_artifact(run: pathlib.Path, images: int, data_dir: str | None, as_json
     from the SavedModel, and the score on the first of the run's test images. Nothing stays. Of a
     Keras file, which has no data, there is no score.
     """
+    from tfbind._validation import check_integer  # which loads NumPy
+
     check_integer("images", images, 1)
     _console.load_tensorflow()
     from tfbind import _models

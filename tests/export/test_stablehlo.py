@@ -213,6 +213,7 @@ def test_endpoints(tmp_path):
     for name, endpoint in model.serving_endpoints().items():
         inputs = export.sample_inputs(card["endpoints"][name], 2)
         answer = runner(name, inputs)
+        assert answer.pop("valid").tolist() == [1, 1]
         expected = endpoint.function(*(inputs[spec.name] for spec in endpoint.inputs))
         assert answer.keys() == expected.keys()
         for key, array in answer.items():

@@ -97,11 +97,13 @@ def test_the_folder_is_whole(written):
 
 
 def test_the_command_shows_it(folder, tmp_path):
-    program = "from tfbind import _web_verb; _web_verb.web()"
+    heed = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as at a shell
+    )
+    program = f"{heed}; from tfbind import _web_verb; _web_verb.web()"
     arguments = [folder / "sela-mnist.tflite", "--out", tmp_path / "web", "--port", "0"]
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # as at a shell
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **heeding) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline().endswith(" MB, with sela-mnist.\n")
             url = re.search(r"http://\S+", process.stdout.readline())[0]

@@ -170,12 +170,12 @@ class Press(keras.callbacks.Callback):
 @pytest.mark.parametrize(("times", "expected"), [(1, 2), (2, 1)])
 def test_ctrl_c(model, tmp_path, times, expected, capsys):
     """Once, it waits for the end of the second epoch; twice, it does not."""
-    usual = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     images = np.random.default_rng(0).random((8, 2)).astype("float32")
     checkpoint = Checkpoint(tmp_path, None, interval=0.0)
     with pytest.raises(KeyboardInterrupt) as raised, checkpoint.stoppable():
         model.fit(images, batch_size=4, epochs=9, callbacks=[checkpoint, Press(times)], verbose=0)
-    assert signal.getsignal(signal.SIGINT) == usual
+    assert signal.signal(signal.SIGINT, before) == signal.default_int_handler
     assert Checkpoint(tmp_path, None).restore(model) == expected
     assert "Ctrl-C again" in capsys.readouterr().err
     if times == 1:
