@@ -1,4 +1,7 @@
-"""Good and bad requests by the thousand, and a new version among them."""
+"""Good and bad requests by the thousand, and a new version among them.
+
+`python -m benchmarks.storm_serving` sends five times as many.
+"""
 
 import importlib
 import pathlib
@@ -10,9 +13,9 @@ pytestmark = [pytest.mark.serving, pytest.mark.slow]
 
 def test_the_server_lives_through_a_storm(monkeypatch):
     monkeypatch.syspath_prepend(str(pathlib.Path(__file__).resolve().parents[2]))
-    found = importlib.import_module("benchmarks.storm_serving").run(10_000)
-    assert sum(count for name, count in found.items() if name.startswith("good")) == 9000
-    assert sum(count for name, count in found.items() if name.startswith("bad")) == 1000
+    found = importlib.import_module("benchmarks.storm_serving").run(2_000)
+    assert sum(count for name, count in found.items() if name.startswith("good")) == 1800
+    assert sum(count for name, count in found.items() if name.startswith("bad")) == 200
     assert found["good_rest_of_version_2"] and found["good_grpc_of_version_2"]
     first, *_, last = found["megabytes_after_each_quarter"]
     assert last < 1.1 * first
