@@ -93,7 +93,8 @@ class _Memory(threading.Thread):
         self.start()
 
     def now(self):
-        line = next(line for line in self._status.open() if line.startswith("VmRSS"))
+        lines = self._status.read_text().splitlines()
+        line = next(line for line in lines if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
 
     def run(self):

@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 _LONGEST = (
+    "test_sklearn_checks.py",
     "test_notebooks.py",
     "test_docs.py",
     "test_run.py",
