@@ -20,7 +20,8 @@ from tfbind.serving._service import Service
 _SECONDS_TO_WRITE = 1  # the answers that are ready when the server ends
 _SECONDS_IDLE = 75  # that a kept connection may stay without a request
 _SECONDS_TO_START = 60
-_BACKLOG = 1024
+# asyncio accepts as many at once before one can be sent away: fewer than the files kept to spare
+_BACKLOG = 32
 
 
 class Address(NamedTuple):
