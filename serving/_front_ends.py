@@ -20,8 +20,9 @@ from tfbind.serving._service import Service
 _SECONDS_TO_WRITE = 1  # the answers that are ready when the server ends
 _SECONDS_IDLE = 75  # that a kept connection may stay without a request
 _SECONDS_TO_START = 60
+_BACKLOG = 1024  # connections that wait to be accepted
 # asyncio accepts as many at once before one can be sent away: fewer than the files kept to spare
-_BACKLOG = 32
+_AT_ONCE = 32
 
 
 class Address(NamedTuple):
@@ -75,6 +76,9 @@ class FrontEnds:
             await set_healthy(health)
             await grpc_server.start()
             serving = asyncio.create_task(rest.serve([listener]))
+            while not rest.started and not serving.done():
+                await asyncio.sleep(0.01)
+            listener.listen(_BACKLOG)  # asyncio has made it as short as what it accepts at once
             polling = asyncio.create_task(self._follow())
             started.set_result((port, listener.getsockname()[1]))
             await self._closing.wait()
@@ -101,7 +105,7 @@ class FrontEnds:
             log_level="critical",
             access_log=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=_AT_ONCE,
             timeout_keep_alive=_SECONDS_IDLE,
             timeout_graceful_shutdown=_SECONDS_TO_WRITE,
             ssl_certfile=certificate,
