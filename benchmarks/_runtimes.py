@@ -11,17 +11,19 @@ import contextlib
 import functools
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfbind import export, serving
 from tfbind.export._c_api import CAPIRunner
 from tfbind.export._endpoints import trace_endpoints
+from tfbind.export._runner import one_by_one
+from tfbind.export._saved_model_check import EagerRunner
 from tfbind.models._endpoints import guarded
 
 
@@ -112,13 +114,7 @@ def _called(function, subject, name, inputs):
 
 
 def _python_loader(subject):
-    signatures = tf.saved_model.load(str(subject.saved_model)).signatures
-    return lambda name, inputs: {
-        key: value.numpy()
-        for key, value in signatures[name](
-            **{key: tf.constant(array) for key, array in inputs.items()}
-        ).items()
-    }
+    return EagerRunner(subject.saved_model)
 
 
 def _session(subject):
@@ -152,6 +148,8 @@ def _openvino(source):
     """OpenVINO by its own reader of SavedModels or of ONNX."""
 
     def make(subject):
+        # Without it OpenVINO tells its makers nothing, and forks no process to do so
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         path = subject.saved_model if source == "saved_model" else subject.onnx["serving_default"]
@@ -177,16 +175,7 @@ def _jax(subject):
 
 def _row_by_row(runner):
     """For files with a batch size of one."""
-
-    def answer(name, inputs):
-        size = len(next(iter(inputs.values())))
-        rows = [
-            runner(name, {key: array[i : i + 1] for key, array in inputs.items()})
-            for i in range(size)
-        ]
-        return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-
-    return answer
+    return functools.partial(one_by_one, runner)
 
 
 _DEFAULT = ("serving_default",)

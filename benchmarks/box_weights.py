@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from tfbind import _catalogue, _console, training
+from tfbind.export._layout import folder_size
 
 LIMIT = 2 * 2**20 - 10_000  # bytes of one model; with what is beside it less than 2 MiB
 TOTAL = 12 * 2**20  # of all
@@ -65,7 +66,7 @@ def main(arguments=None):
     cards = [put(training.Run(path), options.data_dir) for path in options.runs]
     header = ("preset", "bytes", "type", "score of the run", "in the box")
     print(_console.table(header, map(_row, cards)))
-    total = sum(path.stat().st_size for path in _catalogue.WEIGHTS.rglob("*"))
+    total = folder_size(_catalogue.WEIGHTS)
     print(f"All in the box: {total / 2**20:.2f} MiB, of {TOTAL / 2**20:.0f} MiB at most.")
 
 

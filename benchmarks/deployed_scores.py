@@ -14,6 +14,7 @@ import tempfile
 import numpy as np
 
 from tfbind import _console, export, metrics, serving, training
+from tfbind.export._layout import folder_size
 
 _BATCH = 100
 _SAME = 1e-4
@@ -41,7 +42,7 @@ def _rows(model, images, groups, folder):
     expected = _masks(call, images, _BATCH)
     compiled = model.predict(images, batch_size=_BATCH, verbose=0)["assignments"]
     export.export_saved_model(model, folder / "served")
-    size = sum(path.stat().st_size for path in (folder / "served").rglob("*") if path.is_file())
+    size = folder_size(folder / "served")
     runner = export.SavedModelRunner(folder / "served" / "1")
 
     def row(where, masks, size=None):

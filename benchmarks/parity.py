@@ -20,11 +20,11 @@ import sys
 import time
 
 import keras
-import numpy as np
 
 from benchmarks import _measure
 from benchmarks._runtimes import REDUCED, RUNTIMES, Subject, graph_mode
 from tfbind import _files, export, training
+from tfbind.export import _answers
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PRESETS = ("rc-shapes", "sela-mnist")
@@ -153,11 +153,7 @@ def difference(answers, expected):
     """Returns the largest difference over all outputs, relative to the larger of 1 and theirs."""
     if answers.keys() != expected.keys():
         raise ValueError(f"It gives {sorted(answers)} for {sorted(expected)}.")
-    return max(
-        float(np.max(np.abs(answers[key] - array.astype("float64"))))
-        / max(1.0, float(np.max(np.abs(array))))
-        for key, array in expected.items()
-    )
+    return max(_answers.difference(answers[key], array) for key, array in expected.items())
 
 
 def document(found):

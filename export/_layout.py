@@ -92,12 +92,6 @@ def find_saved_model(path: str | os.PathLike) -> pathlib.Path:
     return latest
 
 
-def move_with_card(file: pathlib.Path, path: pathlib.Path) -> None:
-    """Moves a file that is whole, and its card, to where people look."""
-    os.replace(card_path(file), card_path(path))
-    os.replace(file, path)
-
-
 @contextlib.contextmanager
 def written_at_once(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder in `folder`, which is made if need be, for files to move out of.
@@ -116,3 +110,8 @@ def written_at_once(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
         raise
+
+
+def folder_size(folder: pathlib.Path) -> int:
+    """Returns the bytes of all files in a folder, at any depth."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

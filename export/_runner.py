@@ -1,6 +1,6 @@
 """What the runners of both kinds of artifact share: checks of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,20 @@ def check_inputs(
     for name, array in arrays.items():
         _check_input(name, array, **expected[name])
     return arrays
+
+
+def one_by_one(
+    runner: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+    signature: str,
+    inputs: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Returns the answers to inputs of which a runner gets one row at a time."""
+    num_rows = len(next(iter(inputs.values())))
+    rows = [
+        runner(signature, {name: array[i : i + 1] for name, array in inputs.items()})
+        for i in range(num_rows)
+    ]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
 def _check_names(signature, names, expected):

@@ -42,10 +42,10 @@ def check_saved_model(folder: pathlib.Path, card: Mapping[str, Any]) -> dict[str
 def _other_loaders() -> dict[str, Callable]:
     """Returns what loads a folder besides the session, by name."""
     has_c = _c_api.library_path() is not None
-    return {"python": _Eager, **({"c": _c_api.CAPIRunner} if has_c else {})}
+    return {"python": EagerRunner, **({"c": _c_api.CAPIRunner} if has_c else {})}
 
 
-class _Eager:
+class EagerRunner:
     """Runs a SavedModel as `tf.saved_model.load` gives it."""
 
     def __init__(self, folder: pathlib.Path) -> None:

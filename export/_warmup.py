@@ -1,6 +1,7 @@
 """The requests that TF Serving replays before it takes a new version into service."""
 
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,17 +38,23 @@ def write_warmup(card: dict[str, Any], folder: pathlib.Path, model_name: str) ->
     return True
 
 
-def read_warmup(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Returns the signature and the inputs of each request; none without the extra or the file."""
+def read_requests(folder: pathlib.Path) -> Iterator[Any]:
+    """Yields the `PredictRequest`s of a SavedModel; none without the extra or the file."""
     file = folder / _layout.EXTRA / FILE_NAME
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ModuleNotFoundError:
-        return []
-    requests = []
+        return
     for record in tf.data.TFRecordDataset([str(file)] if file.exists() else []):
-        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        request = log.predict_log.request
-        arrays = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-        requests.append((request.model_spec.signature_name, arrays))
-    return requests
+        yield prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+
+
+def read_warmup(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Returns the signature and the inputs of each request."""
+    return [
+        (
+            request.model_spec.signature_name,
+            {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()},
+        )
+        for request in read_requests(folder)
+    ]

@@ -120,6 +120,18 @@ def write_card(card: dict[str, Any], file: pathlib.Path, key: bytes | None = Non
     file.write_text(text + "\n", "utf-8")
 
 
+def put_with_card(
+    file: pathlib.Path, path: pathlib.Path, card: dict[str, Any], artifact: dict[str, Any]
+) -> dict[str, Any]:
+    """Moves a new file to where people look, its card beside it; returns what that says of it."""
+    size, digest = file.stat().st_size, _layout.sha256(file)
+    artifact = {**artifact, "bytes": size, "sha256": digest}
+    write_card({**card, "artifact": artifact}, _layout.card_path(file))
+    os.replace(_layout.card_path(file), _layout.card_path(path))
+    os.replace(file, path)
+    return {"path": str(path), **artifact}
+
+
 def _describe_endpoint(traced):
     return {
         "inputs": {

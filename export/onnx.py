@@ -8,7 +8,7 @@ from tfbind._validation import check_choice
 from tfbind.export import _layout, _onnx_ops
 from tfbind.export._comparison import errors_against_keras, sample_batches
 from tfbind.export._endpoints import trace_endpoints
-from tfbind.export.card import describe, write_card
+from tfbind.export.card import describe, put_with_card
 from tfbind.export.onnx_runner import ENDPOINT, OnnxRunner, load_runtime
 
 OPSET = 18  # the highest that tf2onnx writes
@@ -63,16 +63,9 @@ def export_onnx(
     with _layout.written_at_once(path.parent) as temporary:
         file = temporary / path.name
         file.write_bytes(_convert(endpoint, traced[endpoint]))
-        card["artifact"] = {
-            "kind": "onnx",
-            "opset": OPSET,
-            "bytes": file.stat().st_size,
-            "sha256": _layout.sha256(file),
-            "errors": errors_against_keras(OnnxRunner(file), traced, batches),
-        }
-        write_card(card, _layout.card_path(file))
-        _layout.move_with_card(file, path)
-    return {"path": str(path), **card["artifact"]}
+        errors = errors_against_keras(OnnxRunner(file), traced, batches)
+        artifact = {"kind": "onnx", "opset": OPSET, "errors": errors}
+        return put_with_card(file, path, card, artifact)
 
 
 def _load_converter():

@@ -59,10 +59,7 @@ class SavedModelRunner:
             ) from error
         self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {
-            name: {
-                "inputs": describe(signature.inputs),
-                "outputs": describe(signature.outputs),
-            }
+            name: describe(signature)
             for name, signature in sorted(self.signature_defs.items())
             if not name.startswith("__")  # TensorFlow's own
         }
@@ -100,8 +97,12 @@ def _load(session, folder):
         logger.setLevel(level)
 
 
-def describe(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns shape and dtype of the `TensorInfo`s of one side of a signature, by name."""
+def describe(signature: Any) -> dict[str, dict[str, Any]]:
+    """Returns the `inputs` and `outputs` of a `SignatureDef`, shapes and dtypes by name."""
+    return {"inputs": _described(signature.inputs), "outputs": _described(signature.outputs)}
+
+
+def _described(tensors):
     return {
         name: {
             "shape": _shape(info.tensor_shape),

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from tfbind import reading
 from tfbind._validation import check_choice, check_integer
 from tfbind.export import _endpoints, _layout, _quantizing
 from tfbind.export._comparison import errors_against_keras, sample_batches
-from tfbind.export.card import describe, write_card
+from tfbind.export.card import describe, put_with_card
 from tfbind.export.saved_model import write_archive
 from tfbind.export.tflite_runner import TFLiteRunner, load_interpreter
 
@@ -85,21 +86,14 @@ def export_tflite(
     with _layout.written_at_once(path.parent) as temporary:
         file = temporary / path.name
         file.write_bytes(_convert(traced, quantize, temporary / "saved_model"))
+        said: contextlib.AbstractContextManager = contextlib.nullcontext()
         if quantize in _BY_QUANTIZER:
             file.write_bytes(_quantizing.quantized(file, quantize, measured))
-            with _quantizing.refusals_said(quantize):
-                errors_against_keras(TFLiteRunner(file), traced, tried)
-        card["artifact"] = {
-            "kind": "tflite",
-            "quantize": quantize,
-            "batch_size": batch_size,
-            "bytes": file.stat().st_size,
-            "sha256": _layout.sha256(file),
-            "errors": errors_against_keras(TFLiteRunner(file), traced, tried),
-        }
-        write_card(card, _layout.card_path(file))
-        _layout.move_with_card(file, path)
-    return {"path": str(path), **card["artifact"]}
+            said = _quantizing.refusals_said(quantize)
+        with said:
+            errors = errors_against_keras(TFLiteRunner(file), traced, tried)
+        artifact = {"kind": "tflite", "quantize": quantize, "batch_size": batch_size}
+        return put_with_card(file, path, card, {**artifact, "errors": errors})
 
 
 def _convert(traced, quantize, folder):

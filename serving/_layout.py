@@ -8,6 +8,9 @@ import ssl
 from tfbind._validation import check_integer
 from tfbind.export._layout import SAVED_MODEL, version_folders
 
+METRICS = "/monitoring/prometheus/metrics"
+"""Where TF Serving has its metrics, unless told otherwise."""
+
 HOST = "127.0.0.1"
 """Where servers of our own listen unless told otherwise: for this machine only."""
 

@@ -14,12 +14,10 @@ from starlette.routing import Route
 from tfbind.serving._answers import signature_def_map, status_of, to_json
 from tfbind.serving._http import Bodies
 from tfbind.serving._json import dumps
+from tfbind.serving._layout import METRICS
 from tfbind.serving._limits import Refusal
 from tfbind.serving._rest_predict import predict
 from tfbind.serving._service import Service
-
-METRICS = "/monitoring/prometheus/metrics"
-"""Where TF Serving has its metrics, unless told otherwise."""
 
 _MODEL = "/v1/models/{model:model_name}"
 _VERSIONS = ("", "/versions/{version:int}", "/labels/{label:model_name}")

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow_serving.apis import prediction_log_pb2
 
-from tfbind.export import _layout, _runner
+from tfbind.export import _layout, _runner, _warmup
 from tfbind.export.saved_model_runner import describe
 from tfbind.serving._codec import decode_tensor
 
-_WARMUP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 _BATCH_ROWS = 64
 _BATCH_THREADS = 2
 _MOST_BATCHES = 1024  # that may wait; `Limits.requests` is what holds requests back
@@ -76,11 +74,7 @@ class Version:
         self._model = tf.saved_model.load(str(self._path))
         self._alone = dict(self._model.signatures)
         self.signatures = {
-            name: {
-                "inputs": describe(self.signature_defs[name].inputs),
-                "outputs": describe(self.signature_defs[name].outputs),
-            }
-            for name in sorted(self._alone)
+            name: describe(self.signature_defs[name]) for name in sorted(self._alone)
         }
         self._batched = {
             name: _batched(self._alone[name])
@@ -90,12 +84,7 @@ class Version:
 
     def _warm_up(self):
         """Answers the requests that the exporter left for this, as TF Serving does."""
-        path = self._path / _WARMUP
-        if not path.is_file():
-            return
-        for record in tf.data.TFRecordDataset(str(path)):
-            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-            request = log.predict_log.request
+        for request in _warmup.read_requests(self._path):
             inputs = {name: decode_tensor(name, proto) for name, proto in request.inputs.items()}
             self(request.model_spec.signature_name or "serving_default", inputs)
 

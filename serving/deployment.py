@@ -9,12 +9,17 @@ import jinja2
 import numpy as np
 
 from tfbind.export import read_card, sample_inputs
-from tfbind.export._layout import find_saved_model, version_folders, written_at_once
+from tfbind.export._layout import (
+    find_saved_model,
+    folder_size,
+    version_folders,
+    written_at_once,
+)
+from tfbind.serving._layout import METRICS
 
 # The newest release of the server whose notes are out; the only place that names it.
 _IMAGE = "tensorflow/serving:2.20.0"
 _FOLDER = "serving"
-_METRICS_PATH = "/monitoring/prometheus/metrics"
 _CORES = 2
 _MOST_ROWS = 64
 _MOST_BYTES = 2**26  # of all that goes in and out of a batch
@@ -100,7 +105,7 @@ def _read_model(folder):
             f"{_FOLDER!r}, where its deployment is written. Received: {folder.name!r}; rename it."
         )
     latest = find_saved_model(folder)
-    size = sum(path.stat().st_size for path in latest.rglob("*") if path.is_file())
+    size = folder_size(latest)
     return _Model(folder.name, int(latest.name), read_card(latest), size)
 
 
@@ -133,7 +138,7 @@ def _rendered(models: Sequence[_Model], name: str) -> dict[str, str]:
         "flags": _FLAGS,
         "cores": _CORES,
         "memory": 512 + 2 * (sum(model.bytes for model in models) >> 20),  # MiB
-        "metrics_path": _METRICS_PATH,
+        "metrics_path": METRICS,
         "status_path": f"/v1/models/{models[0].name}",
         "batch_sizes": _batch_sizes(models),
     }

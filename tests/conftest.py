@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import random
+import shutil
 import sys
 
 import numpy as np
@@ -74,6 +75,13 @@ def mnist_data_dir():
 def data_dir(tmp_path_factory):
     """An empty data folder of TFDS, for sets that are generated."""
     return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of Chromium; without one the test is skipped."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    return found or pytest.skip("no Chromium on the PATH")
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,8 @@ def test_no_optimizer_is_put_in(run, box_weights):
 def test_what_is_too_large_is_put_in_as_float16(run, box_weights, monkeypatch):
     box_weights.put(run)
     full = boxed(run).path.joinpath("model.keras").stat().st_size
-    monkeypatch.setattr(box_weights, "LIMIT", full - 1)
+    # The same weights may take a byte more or less, for the file has the time in it
+    monkeypatch.setattr(box_weights, "LIMIT", int(0.9 * full))
     assert box_weights.put(run)["dtype"] == "float16"
     assert 0 < np.abs(differences(run)).max() < 1e-3
     monkeypatch.setattr(box_weights, "LIMIT", full // 10)

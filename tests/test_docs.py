@@ -8,7 +8,6 @@ import html.parser
 import pathlib
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import types
@@ -28,7 +27,6 @@ PAGES = sorted(DOCS.glob("*.md"))
 BLOCK = re.compile(
     r"^(% not run: (?P<reason>[^\n]+)\n)?```(?P<kind>python|sh)\n(?P<code>.*?)^```", re.M | re.S
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = 390  # pixels
 
 pytestmark = pytest.mark.slow
@@ -114,7 +112,7 @@ def test_a_docstring_becomes_an_entry(site):
     assert "loss_terms" not in text  # what only the training protocol calls
 
 
-def seen(page, tmp_path, width):
+def seen(chromium, page, tmp_path, width):
     """Opens a page in a frame of so many pixels; returns its text and how much it is too wide."""
     frame = f'<iframe id="f" src="{page.as_uri()}" width="{width}" height="2000"></iframe>'
     script = (
@@ -124,13 +122,12 @@ def seen(page, tmp_path, width):
     )
     (tmp_path / "frame.html").write_text(f"<body>{frame}<script>{script}</script></body>")
     flags = "--headless --no-sandbox --disable-gpu --allow-file-access-from-files --dump-dom"
-    command = [CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--virtual-time-budget=5000", (tmp_path / "frame.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.stdout, int(re.search(r'data-excess="(-?\d+)"', done.stdout).group(1))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 @pytest.mark.parametrize("width", [PHONE, 1300])
 @pytest.mark.parametrize(
     ("name", "words"),
@@ -140,8 +137,8 @@ def seen(page, tmp_path, width):
         ("made/tfbind.Tagger.html", "Learns to group the elements"),
     ],
 )
-def test_a_browser_shows_it(site, tmp_path, name, words, width):
-    text, excess = seen(site / name, tmp_path, width)
+def test_a_browser_shows_it(chromium, site, tmp_path, name, words, width):
+    text, excess = seen(chromium, site / name, tmp_path, width)
     assert words in text
     assert excess <= 0
 

@@ -76,10 +76,11 @@ def _made(
     loaded: "_models.Loaded", folder: pathlib.Path, measured: dict[str, Any]
 ) -> Iterator[_Artifact]:
     from tfbind import export
+    from tfbind.export._layout import folder_size
 
     with _console.working("Writing the SavedModel"):
         version = pathlib.Path(export.export_saved_model(loaded.model, folder / "saved_model"))
-    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+    size = folder_size(version)
     yield _Artifact("SavedModel", size, export.SavedModelRunner(version))
     for quantize in _export_verbs.PRECISIONS:
         yield _attempt(
@@ -111,9 +112,11 @@ def _compared(
     made: list[_Artifact], task: "Task | None", examples: "Examples"
 ) -> list[dict[str, Any]]:
     """Returns a row an artefact."""
+    from tfbind.export._answers import difference
+
     running = [each for each in made if each.runner is not None]
     milliseconds = _timed(running, {"image": examples.image[:1]})
-    answers = {each.name: _answers(each.runner, examples.image) for each in running}
+    answers = {each.name: _answers(each, examples) for each in running}
     expected = answers[running[0].name]
     return [
         {
@@ -121,7 +124,9 @@ def _compared(
             "bytes": each.size,
             "milliseconds": milliseconds[each.name],
             "times_saved_model": milliseconds[each.name] / milliseconds[running[0].name],
-            "difference": _difference(answers[each.name], expected),
+            "difference": max(
+                difference(answers[each.name][name], array) for name, array in expected.items()
+            ),
             "score": None if task is None else _score(task, answers[each.name], examples),
             "metric": None if task is None else task.METRIC,
         }
@@ -143,22 +148,10 @@ def _timed(running, inputs):
     return {name: statistics.median(each) for name, each in times.items()}
 
 
-def _answers(runner, images):
-    """Returns output -> the answers, of one image at a time."""
-    import numpy as np
+def _answers(artifact, examples):
+    from tfbind.export._runner import one_by_one
 
-    rows = [runner("serving_default", {"image": images[i : i + 1]}) for i in range(len(images))]
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def _difference(answers, expected):
-    """Returns the largest difference over all outputs, relative to the larger of 1 and theirs."""
-    import numpy as np
-
-    return max(
-        float(np.max(np.abs(answers[name] - array)) / max(1.0, np.max(np.abs(array))))
-        for name, array in expected.items()
-    )
+    return one_by_one(artifact.runner, "serving_default", {"image": examples.image})
 
 
 def _score(task, answers, examples):

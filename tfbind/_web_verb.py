@@ -27,11 +27,12 @@ def web(runs: tuple[pathlib.Path, ...], out: pathlib.Path, port: int | None, as_
     """
     _console.load_tensorflow()
     from tfbind import serving
+    from tfbind.export._layout import folder_size
 
     with tempfile.TemporaryDirectory() as folder:
         files = [_exported(run, pathlib.Path(folder)) for run in runs or map(pathlib.Path, _SHOWN)]
         serving.write_page(files, out)
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    size = folder_size(out)
     models = [file.stem for file in files]
     text = f"Wrote {out}, {size / 1e6:.0f} MB, with {', '.join(models)}."
     if port is None:

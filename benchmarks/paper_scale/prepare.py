@@ -11,6 +11,7 @@ from keras.src.backend.tensorflow import random as keras_random
 from benchmarks.paper_scale import feed, relabeling
 from tfbind import _files, seeds
 from tfbind.export import export_programs
+from tfbind.export._layout import folder_size
 from tfbind.models import Tagger
 from tfbind.models._relabeling import RelabelingModel
 from tfbind.training import presets
@@ -38,13 +39,13 @@ def prepare(kit, names=PRESETS, run_seeds=None, data_dir=None):
         preset = presets.get(name).changed(patience=None)
         own = [start.seed for start in preset.each_start()]
         _prepare(kit / name, preset.changed(starts=1), run_seeds or own, pools, data_dir)
-        size = sum(path.stat().st_size for path in (kit / name).rglob("*") if path.is_file())
+        size = folder_size(kit / name)
         print(f"{name}: {size / 1e6:.2f} MB beside the images", flush=True)
     (kit / "presets.json").write_text(json.dumps(names))
     for name, pool in pools.items():
         with _files.replacing(kit / f"images-{name}.npz") as partial:
             np.savez_compressed(partial, image=pool.stacked())
-    size = sum(path.stat().st_size for path in kit.rglob("*") if path.is_file())
+    size = folder_size(kit)
     print(f"{kit}: {size / 2**20:.1f} MiB")
 
 

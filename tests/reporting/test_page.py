@@ -183,11 +183,8 @@ def test_what_it_says_of_curl_is_true(kind, request, tmp_path):
     assert '"probabilities"' in done.stdout, done.stdout
 
 
-def widths(path, width, folder):
+def widths(chromium, path, width, folder):
     """Returns how wide a page is in a window of `width` pixels, by Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on the PATH")
     # In a frame, since a window of Chromium is never narrower than 500 pixels.
     quoted = path.read_text("utf-8").replace("&", "&amp;").replace('"', "&quot;")
     frame = folder / "frame.html"
@@ -213,9 +210,9 @@ def widths(path, width, folder):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_wider_than_a_phone(kind, request, data_dir, tmp_path):
+def test_nothing_is_wider_than_a_phone(kind, request, data_dir, tmp_path, chromium):
     path = reporting.report(request.getfixturevalue(kind), data_dir=data_dir)
-    told = widths(pathlib.Path(path), 390, tmp_path)
+    told = widths(chromium, pathlib.Path(path), 390, tmp_path)
     assert told.startswith("width 390, names ")
     if kind == "rows_run":
         assert re.search(r"names row \d+$", told)  # the map's own script has run

@@ -6,12 +6,10 @@ import http.server
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import threading
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
 _SECONDS = 120
 _TOLD = """
@@ -57,7 +55,7 @@ def served(folder, page=""):
         server.shutdown()
 
 
-def ask(folder, script, user, *, head="", size=(1000, 1400), dark=False):
+def ask(chromium, folder, script, user, *, head="", size=(1000, 1400), dark=False):
     """Runs the body of an async function in a page beside those of `folder`.
 
     Returns what its `return` gives and which paths were asked for. `frame` in the script is an
@@ -72,7 +70,7 @@ def ask(folder, script, user, *, head="", size=(1000, 1400), dark=False):
     with served(folder, page) as (url, told, asked):
         options = [*_OPTIONS, f"--user-data-dir={user}", f"--window-size={size[0]},{size[1]}"]
         options += ["--blink-settings=preferredColorScheme=0"] if dark else []
-        command = [CHROMIUM, *options, "--remote-debugging-port=0", f"{url}/test.html"]
+        command = [chromium, *options, "--remote-debugging-port=0", f"{url}/test.html"]
         # A session of its own: Debian's chromium is a script, whose children would stay.
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

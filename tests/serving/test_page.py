@@ -18,13 +18,12 @@ from click.testing import CliRunner
 import tfbind
 from tfbind import _web_verb, export, serving
 
-from .browsing import CHROMIUM, ask
+from .browsing import ask
 
 SOURCES = pathlib.Path(serving.__file__).parent / "web"
 BOXED = ("rc-shapes", "sela-mnist")
 
 browser = [pytest.mark.browser, pytest.mark.tflite]
-browser += [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")]
 pytestmark = pytest.mark.tflite
 
 # Opens the page in the frame, waits for the models, and has a few words for what tests do.
@@ -157,7 +156,7 @@ def test_what_the_page_cannot_show_is_refused(tmp_path):
     assert not (tmp_path / "web").exists()
 
 
-def in_browser(folder, user, name, signature, inputs):
+def in_browser(chromium, folder, user, name, signature, inputs):
     """Returns the outputs of a model in Chromium."""
     index = (folder / "index.html").read_text("utf-8")
     head = re.search(r'<script type="importmap">.*?</script>', index)[0]
@@ -172,7 +171,7 @@ def in_browser(folder, user, name, signature, inputs):
     for (const key in found) found[key] = [...found[key]];
     return found;
     """
-    return ask(folder, script, user, head=head)[0]
+    return ask(chromium, folder, script, user, head=head)[0]
 
 
 def grouping_inputs(model):
@@ -197,11 +196,11 @@ class TestInChromium:
     pytestmark = browser
 
     @pytest.mark.parametrize("name", CASES)
-    def test_numbers_are_those_of_python(self, name, with_tagger, tmp_path):
+    def test_numbers_are_those_of_python(self, name, with_tagger, tmp_path, chromium):
         signature, load, draw = CASES[name]
         model = load()
         inputs = draw(model)
-        found = in_browser(with_tagger, tmp_path, name, signature, inputs)
+        found = in_browser(chromium, with_tagger, tmp_path, name, signature, inputs)
         endpoint = model.serving_endpoints()[signature]
         lite = export.TFLiteRunner(with_tagger / f"{name}.tflite")(signature, inputs)
         if signature == "trace":
@@ -213,7 +212,7 @@ class TestInChromium:
                 values = np.reshape(found[key], expected.shape)
                 np.testing.assert_allclose(values, expected, **{"rtol": 0, **tolerance}, atol=1e-4)
 
-    def test_shapes_are_pulled_apart(self, folder, tmp_path):
+    def test_shapes_are_pulled_apart(self, folder, tmp_path, chromium):
         script = f"""{OPENED}
         get("play").click();
         const slide = (value) => {{
@@ -241,7 +240,7 @@ class TestInChromium:
         return {{seen, dot, square, blank: Math.max(...blank.filter((x, i) => i % 4 === 0)),
           parts: get("parts").children.length, tagger: !get("no-tagger").hidden}};
         """
-        found, asked = ask(folder, script, tmp_path)
+        found, asked = ask(chromium, folder, script, tmp_path)
         says, groups = zip(*(found["seen"][t] for t in ("0", "10")), strict=True)
         assert says[0].startswith("The groups after iteration 0 of 10; ")
         assert says[1].startswith("The groups after iteration 10 of 10; ")
@@ -252,15 +251,15 @@ class TestInChromium:
         known = {f"/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*")}
         assert set(asked) <= known | {"/test.html", "/favicon.ico"}
 
-    def test_a_tagger_is_shown_where_there_is_one(self, with_tagger, tmp_path):
+    def test_a_tagger_is_shown_where_there_is_one(self, with_tagger, tmp_path, chromium):
         script = f"""{OPENED}
         return {{parts: get("parts").children.length, none: !get("no-tagger").hidden,
           names: [...get("grouping-model").options].map((option) => option.value)}};
         """
-        found, _ = ask(with_tagger, script, tmp_path)
+        found, _ = ask(chromium, with_tagger, script, tmp_path)
         assert found == {"parts": 4, "none": False, "names": ["toy tagger", "rc-shapes"]}
 
-    def test_a_digit_is_placed_with_keys_alone(self, folder, tmp_path):
+    def test_a_digit_is_placed_with_keys_alone(self, folder, tmp_path, chromium):
         script = f"""{OPENED}
         key("digit", " ");
         for (let i = 0; i < 10; i++) key("digit", "ArrowDown");
@@ -270,12 +269,12 @@ class TestInChromium:
         const kept = [...get("clusters").children].map((x) => x.querySelectorAll("canvas").length);
         return {{told, kept}};
         """
-        found, _ = ask(folder, script, tmp_path)
+        found, _ = ask(chromium, folder, script, tmp_path)
         (cluster,) = re.findall(r"^Cluster (\d), \d+ % sure, in [\d.]+ ms\.$", found["told"])
         assert found["kept"] == [int(k == int(cluster)) for k in range(10)]
 
     @pytest.mark.parametrize("dark", [False, True])
-    def test_a_phone_shows_it_by_day_and_by_night(self, folder, tmp_path, dark):
+    def test_a_phone_shows_it_by_day_and_by_night(self, folder, tmp_path, chromium, dark):
         script = f"""{OPENED}
         const focus = (id) => {{ get(id).focus(); return page.activeElement === get(id); }};
         return {{width: page.documentElement.scrollWidth,
@@ -283,7 +282,7 @@ class TestInChromium:
           text: view.getComputedStyle(page.body).color,
           keys: ["shuffle", "picture", "iteration", "digit", "keep"].map(focus)}};
         """
-        found, _ = ask(folder, script, tmp_path, size=(390, 844), dark=dark)
+        found, _ = ask(chromium, folder, script, tmp_path, size=(390, 844), dark=dark)
         light, shown = (
             np.mean([int(x) for x in re.findall(r"\d+", found[key])]) for key in ("ground", "text")
         )

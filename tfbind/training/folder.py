@@ -185,6 +185,8 @@ class Run:
                 given_too = {**preset.to_json(), "given": given}
                 self._write("preset.json", json.dumps(given_too, indent=2))
             yield
+            if self.is_finished:  # nobody trains here again
+                (self.path / _LOCK).unlink(missing_ok=True)
 
     def finish(self, model: keras.Model, history: list[dict], notes: dict[str, Any]) -> None:
         """Writes what is left when a training is over, and removes its checkpoints."""
@@ -198,7 +200,6 @@ class Run:
         self._write("metrics.json", json.dumps(notes, indent=2))
         for path in self.path.glob("checkpoint-*"):
             shutil.rmtree(path, ignore_errors=True)
-        (self.path / _LOCK).unlink(missing_ok=True)
 
     def keep(self, model: keras.Model, notes: dict[str, Any]) -> None:
         """Puts a changed model in the place of the run's, and notes why in `metrics.json`."""
@@ -213,7 +214,6 @@ class Run:
                 shutil.copyfile(start.path / name, partial)
         kept = {name: value for name, value in start.metrics.items() if name != "test"}
         self._write("metrics.json", json.dumps({**kept, **notes}, indent=2))
-        (self.path / _LOCK).unlink(missing_ok=True)
 
     def note_scores(self, scores: dict[str, float]) -> None:
         """Notes scores on test data in `metrics.json`."""
