@@ -26,6 +26,7 @@ _LAYERS = (
     "AdditiveGaussianNoise",
     "BitFlipNoise",
     "Ladder",
+    "MaskingNoise",
     "RandomAffine",
     "RowLabels",
     "SaltAndPepperNoise",

@@ -49,6 +49,8 @@ class Reader:
             ValueError: If they cannot be read, or do not fit the model.
         """
         suffix = path.suffix.lower()
+        if isinstance(self.preparation, reading.Texts):
+            return self._items(path, self.preparation.apply(self.preparation.read(path)))
         if suffix in tables.SUFFIXES:
             return self._rows(path)
         if suffix in listing.ARRAYS:

@@ -22,6 +22,8 @@ from tfbind.reading.preparation import preparation_of as preparation_of
 from tfbind.reading.tables import Rows as Rows
 from tfbind.reading.tables import fit_rows as fit_rows
 from tfbind.reading.tables import read_table as read_table
+from tfbind.reading.texts import TextFiles as TextFiles
+from tfbind.reading.texts import Texts as Texts
 
 __all__ = [
     "ArrayFile",
@@ -36,6 +38,8 @@ __all__ = [
     "Preparation",
     "Rows",
     "TableFile",
+    "TextFiles",
+    "Texts",
     "Wanted",
     "files_of",
     "fit_rows",

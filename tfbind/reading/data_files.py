@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from tfbind.reading import looking, tables
 from tfbind.reading.looking import Look
@@ -24,7 +25,8 @@ _LISTED = 5  # files that a note names
 class Loaded(NamedTuple):
     """Prepared examples: `array` `[n, *event_shape]`, a name and perhaps a label for each.
 
-    `origins` are the file and the frame that each picture is from; of rows there are none.
+    `origins` are the file and the frame that each picture is from, `texts` the texts; other data
+    has none.
     """
 
     array: np.ndarray
@@ -32,6 +34,7 @@ class Loaded(NamedTuple):
     labels: np.ndarray | None
     notes: tuple[str, ...] = ()
     origins: tuple[tuple[pathlib.Path, int], ...] = ()
+    texts: Sequence[str] = ()
 
 
 class DataFiles:
@@ -159,13 +162,12 @@ class TableFile(DataFiles):
     """Rows of a CSV or Parquet file.
 
     Args:
-        path: The file.
+        table: What is in the file.
         options: How it is read.
     """
 
-    def __init__(self, path: pathlib.Path, options: Options) -> None:
-        self.path, self.options = path, options
-        self._table = tables.read_table(path)
+    def __init__(self, table: pa.Table, options: Options) -> None:
+        self.options, self._table = options, table
         features = self._table
         self._labels: np.ndarray | None = None
         self._classes: tuple[str, ...] = ()

@@ -6,10 +6,10 @@ import pathlib
 import re
 from collections.abc import Iterable, Sequence
 
-from tfbind.reading import pictures, tables
+from tfbind.reading import pictures, tables, texts
 
 ARRAYS = frozenset({".npy", ".npz"})
-_READABLE = pictures.SUFFIXES | tables.SUFFIXES | ARRAYS
+_READABLE = pictures.SUFFIXES | tables.SUFFIXES | texts.SUFFIXES | ARRAYS
 
 
 def files_of(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
@@ -27,8 +27,16 @@ def files_of(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     return list(found)
 
 
-def classes_of(folder: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str] | None:
-    """Returns the subfolder of each file if all are in one of several; None otherwise."""
+def classes_of(named: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str] | None:
+    """Returns the subfolder of each file if all are in one of several; None otherwise.
+
+    Args:
+        named: The folder or pattern that named the files.
+        files: Paths.
+    """
+    folder = named
+    while not folder.is_dir():  # of a pattern, what comes before the first wildcard
+        folder = folder.parent
     parts = [path.relative_to(folder).parts for path in files]
     names = [each[0] for each in parts if len(each) > 1]
     return names if len(names) == len(files) and len(set(names)) > 1 else None
@@ -39,8 +47,8 @@ def _named(path: pathlib.Path) -> list[pathlib.Path]:
         inside = sorted(filter(_is_readable, _visible(path)), key=_counted)
         if not inside:
             raise ValueError(
-                f"`{path}` must hold pictures, arrays or tables. Received: a folder without a "
-                f"file that ends in {', '.join(sorted(_READABLE))}."
+                f"`{path}` must hold pictures, texts, arrays or tables. Received: a folder without "
+                f"a file that ends in {', '.join(sorted(_READABLE))}."
             )
         return inside
     if path.exists():

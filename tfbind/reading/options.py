@@ -16,6 +16,7 @@ class Options:
 
     Attributes:
         labels: Column of a table, or key of an .npz file, with the classes, which only scores see.
+        text: Column of a table with texts, to be told apart by their words.
         size: Height and width of the model's images.
         color: Whether pictures keep their colours.
         fit: How pictures of other shapes are made to fit: "pad", "crop" or "stretch".
@@ -35,6 +36,7 @@ class Options:
     """
 
     labels: str | None = None
+    text: str | None = None
     size: tuple[int, int] | None = None
     color: bool | None = None
     fit: str | None = None

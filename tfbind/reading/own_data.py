@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbind.reading import listing, pictures, tables
+from tfbind.reading import listing, pictures, tables, texts
 from tfbind.reading.data_files import ArrayFile, DataFiles, PictureFiles, TableFile, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
@@ -31,6 +31,7 @@ class OwnData:
         labels: int32 `[n]`, numbers of the classes of `look`, or None.
         notes: Sentences on files that were left out.
         origins: Of pictures, the file and the frame that each is from.
+        texts: Of texts, the texts.
     """
 
     path: str
@@ -42,6 +43,7 @@ class OwnData:
     labels: np.ndarray | None
     notes: tuple[str, ...]
     origins: Sequence[tuple[pathlib.Path, int]] = ()
+    texts: Sequence[str] = ()
 
     def original(self, row: int) -> np.ndarray | None:
         """Returns a picture in its own size, float32 `[H, W, C]` in [0, 1]; None of other data."""
@@ -86,11 +88,12 @@ class OwnData:
 
 
 def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFiles:
-    """Opens a folder of pictures, an array or a table, to look at it before all of it is read.
+    """Opens pictures, texts, an array or a table, to look at them before all is read.
 
     Args:
-        path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; or a CSV,
-            tab-separated or Parquet file. A folder may hold one of these files instead.
+        path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; a CSV,
+            tab-separated or Parquet file; a .txt file, of which each line is a text, or a folder
+            of them, of which each is one. A folder may hold one of the other files instead.
         options: An `Options`, or None for its defaults.
 
     Raises:
@@ -102,13 +105,20 @@ def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFi
     if suffixes <= pictures.SUFFIXES or (path.is_dir() and suffixes & pictures.SUFFIXES):
         files = [file for file in files if file.suffix.lower() in pictures.SUFFIXES]
         return PictureFiles(files, options, listing.classes_of(path, files))
+    if path.is_dir() and suffixes - texts.SUFFIXES:  # notes that lie beside the data
+        files = [file for file in files if file.suffix.lower() not in texts.SUFFIXES]
+        suffixes -= texts.SUFFIXES
+    if suffixes <= texts.SUFFIXES:
+        return texts.of_files(files, options, listing.classes_of(path, files))
     if len(files) > 1:
         raise ValueError(
-            f"`{path}` must hold pictures, or one array or table. Received: {len(files)} files, "
-            f"which end in {', '.join(sorted(suffixes))}."
+            f"`{path}` must hold pictures, texts, or one array or table. Received: {len(files)} "
+            f"files, which end in {', '.join(sorted(suffixes))}."
         )
-    kind = TableFile if suffixes <= tables.SUFFIXES else ArrayFile
-    return kind(files[0], options)
+    if suffixes <= tables.SUFFIXES:
+        table = tables.read_table(files[0])
+        return texts.of_table(table, options) or TableFile(table, options)
+    return ArrayFile(files[0], options)
 
 
 def read_data(
@@ -156,4 +166,5 @@ def read_data(
         labels=loaded.labels,
         notes=loaded.notes,
         origins=loaded.origins,
+        texts=loaded.texts,
     )

@@ -16,6 +16,7 @@ from tfbind.reading.preparation import Preparation
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _MOST_KINDS = 30  # different texts of a column, above which they are names rather than kinds
+_FEWEST_WORDS = 3  # of free texts, on average; names have fewer
 _MISSING = ("refuse", "fill")
 
 
@@ -176,6 +177,26 @@ def classes_of(table: pa.Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]
     return labels.astype("int32"), tuple(map(str, classes))
 
 
+def only_texts(table: pa.Table) -> str | None:
+    """Returns the one column of different texts; None if there is none, or others say something."""
+    names = table.column_names
+    free = [name for name in names if _is_free(table[name])]
+    is_silent = all(isinstance(_fitted(name, table[name], unit=False), str) for name in names)
+    return free[0] if len(free) == 1 and is_silent else None
+
+
+def texts_of(table: pa.Table, name: str) -> list[str]:
+    """Returns the texts in a column, "" where one is missing.
+
+    Raises:
+        ValueError: If there is no such column, or it holds other things.
+    """
+    check_columns(table, [name])
+    if not _is_text(table[name].type):
+        raise ValueError(f"Column {name!r} must hold texts. Received: {table[name].type}.")
+    return _texts(table[name]).tolist()
+
+
 def _fitted(name: str, column: pa.ChunkedArray, unit: bool) -> Column | str:
     """Returns how a column is prepared, or why it is not."""
     if column.null_count == len(column):
@@ -190,7 +211,8 @@ def _fitted(name: str, column: pa.ChunkedArray, unit: bool) -> Column | str:
     if len(kinds) == 1:
         return f"it is {kinds[0]!r} throughout"
     if len(kinds) > max(2, min(_MOST_KINDS, len(column) // 2)):
-        return f"it holds {len(kinds)} different texts"
+        hint = f"; pass --text {name} to go by their words" if _is_free(column) else ""
+        return f"it holds {len(kinds)} different texts{hint}"
     return Kinds(name=name, kinds=tuple(kinds))
 
 
@@ -222,6 +244,15 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     """Returns texts `[n]`, "" where one is missing."""
     texts = pc.fill_null(pc.cast(column, pa.string()), "")
     return np.array(texts.to_pylist())
+
+
+def _is_free(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds texts of several words, most of them different."""
+    if not _is_text(column.type):
+        return False
+    texts = _texts(column)
+    words = np.mean([len(text.split()) for text in texts])
+    return words >= _FEWEST_WORDS and len(set(texts.tolist())) > len(texts) / 2
 
 
 def _is_number(kind: pa.DataType) -> bool:
