@@ -15,7 +15,7 @@ FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     (
         *("_backend", "_catalogue", "_files", "_numbers", "_registration", "_rows"),
-        *("_validation", "seeds"),
+        *("_stored", "_validation", "seeds"),
     ),
     ("data", "metrics", "reading"),
     ("plots",),

@@ -11,7 +11,8 @@ import numpy as np
 from tfbind import _files, reading
 from tfbind._validation import check_array
 from tfbind.reading import listing, tables
-from tfbind.reading.data_files import load_arrays, numbered, only
+from tfbind.reading.array_files import load_arrays, only
+from tfbind.reading.data_files import numbered
 
 BATCH = 250  # examples that are answered at a time
 

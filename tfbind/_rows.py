@@ -7,12 +7,20 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from tfbind._stored import Stored
 from tfbind._validation import check_range, check_shape
+
+_READERS = 4  # batches of stored rows that are read at a time
 
 
 def is_sparse(array: Any) -> bool:
     """Whether `array` is a sparse matrix of SciPy or a sparse tensor."""
     return sparse.issparse(array) or isinstance(array, tf.SparseTensor)
+
+
+def is_lazy(array: Any) -> bool:
+    """Whether `array` is sparse, or stored: made a dense array a batch at a time, never whole."""
+    return is_sparse(array) or isinstance(array, Stored)
 
 
 def check_sparse(
@@ -48,9 +56,11 @@ def _compressed(array: Any) -> sparse.csr_array:
 
 
 def dense(array: Any) -> Any:
-    """Returns a sparse matrix, which must be of a batch's size, as a dense one; all else as is."""
+    """Returns what is lazy, and must be of a batch's size, as a dense array; all else as is."""
     if isinstance(array, tf.SparseTensor):
         return tf.ensure_shape(tf.sparse.to_dense(tf.sparse.reorder(array)), array.shape)
+    if isinstance(array, Stored):
+        return np.asarray(array)
     return array.toarray() if sparse.issparse(array) else array
 
 
@@ -59,10 +69,25 @@ def taker(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 
     It runs in pipelines, and no more than the batch is ever made dense.
     """
+    if isinstance(array, Stored):
+        return _stored_taker(array)
     if not is_sparse(array):
         held = tf.constant(array)
         return lambda rows: tf.gather(held, rows)
     return _sparse_taker(_compressed(array))
+
+
+def readers(*arrays: Any) -> int | None:
+    """Returns the `num_parallel_calls` of a pipeline's `map` that takes rows of `arrays`."""
+    return _READERS if any(isinstance(array, Stored) for array in arrays) else None
+
+
+def _stored_taker(array: Stored) -> Callable[[tf.Tensor], tf.Tensor]:
+    def take(rows: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(array.take, [rows], tf.float32)
+        return tf.ensure_shape(batch, (rows.shape[0], *array.shape[1:]))
+
+    return take
 
 
 def _sparse_taker(array: sparse.csr_array) -> Callable[[tf.Tensor], tf.Tensor]:

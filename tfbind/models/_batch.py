@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind._rows import check_sparse, dense, is_sparse, taker
+from tfbind._rows import check_sparse, dense, is_lazy, is_sparse, taker
+from tfbind._stored import Stored
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
@@ -107,8 +108,8 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
 
 
 def check_values(value: Any, field: Field) -> Any:
-    """Returns an array in float32 or int32, or a graph's tensor as it is; raises if unfit."""
-    if tf.is_symbolic_tensor(value):
+    """Returns an array in float32 or int32; raises if unfit. Tensors of graphs stay, and `Stored`."""
+    if tf.is_symbolic_tensor(value) or isinstance(value, Stored):
         return value
     if not field.integer:
         check = check_sparse if is_sparse(value) else check_array
@@ -318,7 +319,7 @@ def checked(
                 "Received: both a dataset and arrays."
             )
         return checked_dataset(x, fields, target, fewest)
-    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_sparse(x) or _is_array(x):
+    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_lazy(x) or _is_array(x):
         arrays = check_arrays(as_dict(x, y, sample_weight, target=target), fields)
         for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
             _check_variance(fields[key], arrays[key])
@@ -340,9 +341,9 @@ def holds_arrays(data: Any) -> bool:
     return isinstance(data, dict)
 
 
-def holds_sparse(data: Any) -> bool:
-    """Whether `data` is a dict of arrays some of which are sparse."""
-    return holds_arrays(data) and any(map(is_sparse, data.values()))
+def holds_lazy(data: Any) -> bool:
+    """Whether `data` is a dict of arrays some of which are sparse or stored."""
+    return holds_arrays(data) and any(map(is_lazy, data.values()))
 
 
 def dense_batch(data: Any) -> Any:

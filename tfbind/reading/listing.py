@@ -4,6 +4,7 @@ import glob
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Iterable, Sequence
 
 from tfbind.reading import pictures, tables
@@ -30,7 +31,7 @@ def files_of(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
 def classes_of(folder: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str] | None:
     """Returns the subfolder of each file if all are in one of several; None otherwise."""
     parts = [path.relative_to(folder).parts for path in files]
-    names = [each[0] for each in parts if len(each) > 1]
+    names = [sys.intern(each[0]) for each in parts if len(each) > 1]
     return names if len(names) == len(files) and len(set(names)) > 1 else None
 
 

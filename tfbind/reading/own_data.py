@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tfbind.reading import listing, pictures, tables
-from tfbind.reading.data_files import ArrayFile, DataFiles, PictureFiles, TableFile, Watch
+from tfbind._stored import Stored
+from tfbind.reading import listing, pictures, storing
+from tfbind.reading.array_files import ArrayFiles
+from tfbind.reading.data_files import DataFiles, PictureFiles, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
 from tfbind.reading.preparation import Pictures, Preparation
+from tfbind.reading.table_files import TableFiles
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +29,8 @@ class OwnData:
         options: How.
         look: What they looked like.
         preparation: What was done to them.
-        array: float32 `[n, *event_shape]`.
+        array: float32 `[n, *event_shape]`; if that is more than the limit of memory, a `Stored` of
+            them, which reads rows from the disk when they are taken.
         names: n strings.
         labels: int32 `[n]`, numbers of the classes of `look`, or None.
         notes: Sentences on files that were left out.
@@ -37,7 +41,7 @@ class OwnData:
     options: Options
     look: Look
     preparation: Preparation
-    array: np.ndarray
+    array: np.ndarray | Stored
     names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...]
@@ -71,7 +75,7 @@ class OwnData:
 
     def described(self) -> dict[str, Any]:
         """Returns what a run remembers of the data, of types that JSON has."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.array).data)
+        digest = hashlib.sha256(self._digest())
         if self.labels is not None:
             digest.update(self.labels.astype("int32").data)
         fields = {
@@ -85,12 +89,22 @@ class OwnData:
         return json.loads(json.dumps(fields))  # with lists for tuples, as it is read again
 
 
+    def _digest(self) -> bytes:
+        """Returns what is another one for other examples, wherever these are."""
+        if not isinstance(self.array, Stored):
+            return hashlib.sha256(np.ascontiguousarray(self.array).data).digest()
+        files = [shard.path for shard in self.array.shards.shards]
+        key = storing.key_of(files, "digest", self.preparation.to_json())
+        return bytes.fromhex(storing.remembered(key, lambda: storing.digest_of(self.array)))
+
+
 def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFiles:
     """Opens a folder of pictures, an array or a table, to look at it before all of it is read.
 
     Args:
         path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; or a CSV,
-            tab-separated or Parquet file. A folder may hold one of these files instead.
+            tab-separated or Parquet file. A folder or a pattern may be of one of these files
+            instead, or of several .npy or several Parquet files, whose rows follow each other.
         options: An `Options`, or None for its defaults.
 
     Raises:
@@ -102,13 +116,15 @@ def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFi
     if suffixes <= pictures.SUFFIXES or (path.is_dir() and suffixes & pictures.SUFFIXES):
         files = [file for file in files if file.suffix.lower() in pictures.SUFFIXES]
         return PictureFiles(files, options, listing.classes_of(path, files))
+    for suffix, kind in ((".npy", ArrayFiles), (".parquet", TableFiles)):
+        if suffixes == {suffix}:
+            return kind(files, options)
     if len(files) > 1:
         raise ValueError(
-            f"`{path}` must hold pictures, or one array or table. Received: {len(files)} files, "
-            f"which end in {', '.join(sorted(suffixes))}."
+            f"`{path}` must hold pictures, .npy or .parquet files of one kind, or one array or "
+            f"table. Received: {len(files)} files, which end in {', '.join(sorted(suffixes))}."
         )
-    kind = TableFile if suffixes <= tables.SUFFIXES else ArrayFile
-    return kind(files[0], options)
+    return (ArrayFiles if suffixes <= listing.ARRAYS else TableFiles)(files, options)
 
 
 def read_data(
