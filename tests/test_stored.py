@@ -36,7 +36,9 @@ def test_a_stored_array_is_chosen_from_as_an_array_is(shards):
     np.testing.assert_array_equal(np.asarray(array), ROWS)
     order = np.random.default_rng(1).permutation(23)
     np.testing.assert_array_equal(np.asarray(array[order][3:9][[0, 4]]), ROWS[order][3:9][[0, 4]])
-    np.testing.assert_array_equal(doubled[order].take([2, 1]), 2 * ROWS[order][[2, 1]].reshape(2, 12))
+    np.testing.assert_array_equal(
+        doubled[order].take([2, 1]), 2 * ROWS[order][[2, 1]].reshape(2, 12)
+    )
     np.testing.assert_array_equal(np.concatenate(list(array.chunks())), ROWS)
     assert doubled.shape == (23, 12) and array.nbytes == ROWS.nbytes and len(array[:4]) == 4
     again = pickle.loads(pickle.dumps(array[order]))  # as another process gets it

@@ -108,7 +108,7 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
 
 
 def check_values(value: Any, field: Field) -> Any:
-    """Returns an array in float32 or int32; raises if unfit. Tensors of graphs stay, and `Stored`."""
+    """Returns an array in float32 or int32, or what is not here yet as it is; raises if unfit."""
     if tf.is_symbolic_tensor(value) or isinstance(value, Stored):
         return value
     if not field.integer:

@@ -88,7 +88,6 @@ class OwnData:
         }
         return json.loads(json.dumps(fields))  # with lists for tuples, as it is read again
 
-
     def _digest(self) -> bytes:
         """Returns what is another one for other examples, wherever these are."""
         if not isinstance(self.array, Stored):

@@ -91,8 +91,8 @@ class Rows(Preparation):
         if self.missing == "refuse" and gaps.any():
             raise ValueError(
                 f"Column {name!r} must have a value in every row. Received: {gaps.sum()} missing, "
-                f"the first in row {first + int(gaps.argmax()) + 1}; pass --missing fill, or leave the "
-                "column out."
+                f"the first in row {first + int(gaps.argmax()) + 1}; pass --missing fill, or leave "
+                "the column out."
             )
 
     @classmethod

@@ -47,9 +47,7 @@ def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) ->
     return min(criteria, key=lambda k: criteria[k])
 
 
-def with_num_clusters(
-    preset: Preset, examples: np.ndarray | Stored, verbose: int = 0
-) -> Preset:
+def with_num_clusters(preset: Preset, examples: np.ndarray | Stored, verbose: int = 0) -> Preset:
     """Returns a preset with as many clusters as own examples seem to have.
 
     Vectors are counted by `count_by_mixture`, images by how well short trainings agree, see

@@ -17,8 +17,8 @@ from tfbind._validation import check_choice
 class Examples(NamedTuple):
     """Images and what is known of them; None for what is not.
 
-    `image` is `[n, *event_shape]`, bytes (uint8) or float32, or a `Stored`; `label` int32 `[n]`, or `[n, G]` of G
-    objects an image; `groups` int32 `[n, H, W]`, as `tfbind.data.load` gives them.
+    `image` is `[n, *event_shape]`, bytes (uint8) or float32, or a `Stored`; `label` int32 `[n]`, or
+    `[n, G]` of G objects an image; `groups` int32 `[n, H, W]`, as `tfbind.data.load` gives them.
     """
 
     image: np.ndarray | Stored
