@@ -107,7 +107,7 @@ def test_the_folder_of_another_job_is_refused(model, folder, tmp_path):
 def test_tables_by_their_row_groups(tmp_path):
     columns = {"x": RANDOM.normal(size=130), "kind": RANDOM.choice(["u", "v"], 130)}
     parquet.write_table(pa.table(columns), tmp_path / "rows.parquet", row_group_size=30)
-    preset = presets.get("sela-tiny").changed(max_epochs=1)
+    preset = presets.get("kingdra-tiny").changed(max_epochs=1)
     model = training.train(preset, tmp_path / "run", data=tmp_path / "rows.parquet", verbose=0)
     out = tmp_path / "out"
     result = call(

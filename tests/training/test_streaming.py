@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from tfbind import reading, training
 from tfbind._stored import Stored
-from tfbind.training import Run, presets, tasks
+from tfbind.training import presets
 
 RANDOM = np.random.default_rng(0)
 NUM = 70
@@ -75,56 +75,61 @@ def preset_of(name):
     return preset.changed(patience=None) if preset.patience else preset
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of so few examples
 @pytest.mark.parametrize("case", CASES)
-def test_the_same_weights_as_in_memory(case, tmp_path, all_on_disk):
+def test_the_same_examples_as_in_memory(case, tmp_path, all_on_disk):
     name, write, options = CASES[case]
     write(tmp_path / "data")
-    models, read = [], []
-    for where in ("memory", "disk"):
-        if where == "disk":
-            all_on_disk()
-        data = training.own_data(preset_of(name), tmp_path / "data", options)
-        read.append(data)
-        models.append(training.train(preset_of(name), tmp_path / where, data=data, verbose=0))
-    in_memory, on_disk = read
-    assert isinstance(on_disk.array, Stored) and not isinstance(in_memory.array, Stored)
-    np.testing.assert_array_equal(np.asarray(on_disk.array), in_memory.array)
-    np.testing.assert_array_equal(on_disk.labels, in_memory.labels)
-    assert on_disk.described() == in_memory.described()
-    assert list(on_disk.names) == list(in_memory.names)
-    assert list(on_disk.origins) == list(in_memory.origins)
-    assert "stay on the disk" in on_disk.notes[0] and on_disk.notes[1:] == in_memory.notes
-    for one, other in zip(*(model.weights for model in models), strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
-    if data.labels is not None:
-        scores = [training.evaluate(tmp_path / where) for where in ("memory", "disk")]
-        assert scores[0] == scores[1]
+    in_memory = training.own_data(preset_of(name), tmp_path / "data", options)
+    all_on_disk()
+    for on_disk in (  # the second time nothing is prepared
+        training.own_data(preset_of(name), tmp_path / "data", options),
+        training.own_data(preset_of(name), tmp_path / "data", options),
+    ):
+        assert isinstance(on_disk.array, Stored) and not isinstance(in_memory.array, Stored)
+        np.testing.assert_array_equal(np.asarray(on_disk.array), in_memory.array)
+        np.testing.assert_array_equal(on_disk.labels, in_memory.labels)
+        assert on_disk.described() == in_memory.described()
+        assert list(on_disk.names) == list(in_memory.names)
+        assert list(on_disk.origins) == list(in_memory.origins)
+        assert "stay on the disk" in on_disk.notes[0] and on_disk.notes[1:] == in_memory.notes
 
 
 class Killed(BaseException):
     """Stands in for a signal: nothing in the library may catch it."""
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, all_on_disk, monkeypatch):
-    class Kill(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise Killed
+class Kill(keras.callbacks.Callback):
+    """Ends a training before its third epoch."""
 
-    arrays(tmp_path / "data")
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise Killed
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of so few examples
+@pytest.mark.parametrize(
+    "case", ["pictures", *(pytest.param(x, marks=pytest.mark.slow) for x in [*CASES][1:])]
+)
+def test_killed_and_gone_on_with_it_ends_at_the_weights_of_memory(
+    case, tmp_path, all_on_disk, monkeypatch
+):
+    name, write, options = CASES[case]
+    write(tmp_path / "data")
+    preset = preset_of(name)
+    settings = {"verbose": 0, "checkpoint_interval": 0.0}
+    data = training.own_data(preset, tmp_path / "data", options)
+    in_memory = training.train(preset, tmp_path / "memory", data=data, **settings)
     all_on_disk()
-    preset = preset_of("sela-tiny")
-    undisturbed = training.train(preset, tmp_path / "one", data=tmp_path / "data", verbose=0)
-    settings = {"data": tmp_path / "data", "verbose": 0, "checkpoint_interval": 0.0}
+    data = training.own_data(preset, tmp_path / "data", options)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(tasks.Clustering, "callbacks", lambda *arguments: (Kill(),))
-        training.train(preset, tmp_path / "two", **settings)
-    resumed = training.train(preset, tmp_path / "two", **settings)
-    for one, other in zip(undisturbed.weights, resumed.weights, strict=True):
+        patch.setattr(type(preset.task), "callbacks", lambda *arguments: (Kill(),))
+        training.train(preset, tmp_path / "disk", data=data, **settings)
+    on_disk = training.train(preset, tmp_path / "disk", data=data, **settings)
+    for one, other in zip(in_memory.weights, on_disk.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
-    assert Run(tmp_path / "two").is_finished
+    if data.labels is not None and "label" in preset.task.KEYS:
+        scores = [training.evaluate(tmp_path / where) for where in ("memory", "disk")]
+        assert scores[0] == scores[1]
 
 
 PEAK = """

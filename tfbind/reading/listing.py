@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tfbind.reading import pictures, tables
 
@@ -37,7 +37,7 @@ def classes_of(folder: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str]
 
 def _named(path: pathlib.Path) -> list[pathlib.Path]:
     if path.is_dir():
-        inside = sorted(filter(_is_readable, _visible(path)), key=_counted)
+        inside = list(filter(_is_readable, _visible(str(path))))
         if not inside:
             raise ValueError(
                 f"`{path}` must hold pictures, arrays or tables. Received: a folder without a "
@@ -54,21 +54,22 @@ def _named(path: pathlib.Path) -> list[pathlib.Path]:
     return [path for path in matching if path.is_file()]
 
 
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the files in a folder at any depth, but hidden ones and those of archivers."""
-    hidden = (".", "__MACOSX")
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(x.startswith(hidden) for x in path.relative_to(folder).parts)
-    ]
+def _visible(folder: str) -> Iterator[pathlib.Path]:
+    """Yields the files in a folder at any depth, but hidden ones and those of archivers."""
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+    for entry in sorted(shown, key=lambda entry: _counted(entry.name)):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _visible(entry.path)
+        elif entry.is_file():
+            yield pathlib.Path(entry.path)
 
 
 def _is_readable(path: pathlib.Path) -> bool:
     return path.suffix.lower() in _READABLE
 
 
-def _counted(path: pathlib.Path) -> list:
+def _counted(path: str | os.PathLike) -> list:
     """Returns what sorts "2" before "10"."""
     pieces = re.split(r"(\d+)", str(path))
     return [(int(x), "") if x.isdigit() else (-1, x) for x in pieces]
