@@ -142,12 +142,14 @@ class Worker:
     def answer(self, part: Part) -> pa.Table:
         """Returns what the model finds in a part, a row an example, in the order of the files."""
         files, rows, array, errors = self._read(part)
-        table = {"file": pa.array(files, pa.string()).dictionary_encode(), "row": rows}
-        if len(array):
-            outputs = self.model.predict(array, batch_size=self._batch, verbose=0)
-            table |= _ANSWERS[self.job.verb](array, outputs)
+        if not len(array):  # an empty part has the columns of the others
+            array = np.zeros((1, *self.model.event_shape), "float32")
+        outputs = self.model.predict(array, batch_size=self._batch, verbose=0)
+        found = pa.table(_ANSWERS[self.job.verb](array, outputs)).slice(0, len(rows))
+        names = pa.array(files, pa.string()).dictionary_encode()
+        found = found.add_column(0, "row", [rows]).add_column(0, "file", names)
         left_out = json.dumps([" ".join(str(error).split()) for error in errors])
-        return pa.table(table).replace_schema_metadata({_LEFT_OUT: left_out})
+        return found.replace_schema_metadata({_LEFT_OUT: left_out})
 
     def _read(self, part: Part) -> tuple[Sequence[str], np.ndarray, np.ndarray, list[Exception]]:
         """Returns file, row and array of each example, and why files were left out."""

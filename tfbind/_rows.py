@@ -23,20 +23,22 @@ def is_lazy(array: Any) -> bool:
     return is_sparse(array) or isinstance(array, Stored)
 
 
-def check_sparse(
+def check_lazy(
     name: str,
     array: Any,
     event_shape: tuple[int | None, ...],
     low: float | None = None,
     high: float | None = None,
-) -> sparse.csr_array:
+) -> sparse.csr_array | Stored:
     """Returns a sparse matrix as float32 `[n, D]` in rows, one value a place; it may be `array`.
 
-    Refuses what `check_array` does, in its words.
+    Refuses what `check_array` does, in its words; of what is stored only the shape is known.
     """
     check_shape(name, array.shape, (None, *event_shape))
     if array.shape[0] == 0:
         raise ValueError(f"`{name}` must hold at least one example. Received: an empty matrix.")
+    if isinstance(array, Stored):
+        return array
     rows = _compressed(array)
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
         rows = rows.astype("float32", copy=False)
@@ -62,6 +64,13 @@ def dense(array: Any) -> Any:
     if isinstance(array, Stored):
         return np.asarray(array)
     return array.toarray() if sparse.issparse(array) else array
+
+
+def differ(array: Any) -> bool:
+    """Whether an array has rows that differ; of a stored one, which has not been read, assumed."""
+    if isinstance(array, Stored):
+        return True
+    return not np.array_equal(dense(array.min(axis=0)), dense(array.max(axis=0)))
 
 
 def taker(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:

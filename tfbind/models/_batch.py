@@ -13,8 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind._rows import check_sparse, dense, is_lazy, is_sparse, taker
-from tfbind._stored import Stored
+from tfbind._rows import check_lazy, dense, differ, is_lazy, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
@@ -108,11 +107,11 @@ def check_arrays(batch: Mapping, fields: Mapping[str, Field]) -> dict:
 
 
 def check_values(value: Any, field: Field) -> Any:
-    """Returns an array in float32 or int32, or what is not here yet as it is; raises if unfit."""
-    if tf.is_symbolic_tensor(value) or isinstance(value, Stored):
+    """Returns an array in float32 or int32, or a graph's tensor as it is; raises if unfit."""
+    if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
-        check = check_sparse if is_sparse(value) else check_array
+        check = check_lazy if is_lazy(value) else check_array
         return check(field.title, value, field.shape or (), field.low, field.high)
     value = np.asarray(value)
     _check_integers(field, value.dtype)
@@ -263,7 +262,7 @@ def _variance_checks(
 
 def _check_variance(field: Field, value: Any) -> None:
     """Raises if all rows of an array are equal."""
-    if np.array_equal(dense(value.min(axis=0)), dense(value.max(axis=0))):
+    if not differ(value):
         raise ValueError(f"{_DIFFERING.format(field.title)} Received: equal ones alone.")
 
 
