@@ -12,8 +12,7 @@ import pytest
 from pyarrow import parquet
 
 import tfbind
-from tfbind import _jobs, _models, reading, training
-from tfbind.training import presets
+from tfbind import _jobs, _models, reading
 
 from .calls import tfbind as call
 
@@ -105,18 +104,18 @@ def test_the_folder_of_another_job_is_refused(model, folder, tmp_path):
 
 
 def test_tables_by_their_row_groups(tmp_path):
+    path = tmp_path / "rows.parquet"
     columns = {"x": RANDOM.normal(size=130), "kind": RANDOM.choice(["u", "v"], 130)}
-    parquet.write_table(pa.table(columns), tmp_path / "rows.parquet", row_group_size=30)
-    preset = presets.get("kingdra-tiny").changed(max_epochs=1)
-    model = training.train(preset, tmp_path / "run", data=tmp_path / "rows.parquet", verbose=0)
-    out = tmp_path / "out"
-    result = call(
-        "cluster", tmp_path / "run", tmp_path / "rows.parquet", "--out", out, "--runner", "local"
-    )
-    assert "130 rows in 2 files" in result.stdout, result.output  # of four groups and of one
-    assert answers(out)["row"].to_pylist() == list(range(130))
-    data = reading.read_data(tmp_path / "rows.parquet", reading.Wanted(()))
-    np.testing.assert_array_equal(answers(out)["label"], model.cluster(data.array))
+    parquet.write_table(pa.table(columns), path, row_group_size=30)
+    data = reading.read_data(path, reading.Wanted(()))
+    model = tfbind.SelfLabeling((3,), 3, num_heads=1, units=(8,), seed=0)
+    parts = _jobs.parts_of([path], model.event_shape)
+    assert [part[2:] for part in parts] == [(0, 4), (4, 5)]
+    job = _jobs.Job("cluster", path, {}, {}, None, tmp_path / "out", parts)
+    done = _jobs.run(job, _models.Loaded(model, "", data.preparation, path), "local", iter)
+    assert (done.parts, done.found, done.rows, done.left_out) == (2, 0, 130, [])
+    assert answers(tmp_path / "out")["row"].to_pylist() == list(range(130))
+    np.testing.assert_array_equal(answers(tmp_path / "out")["label"], model.cluster(data.array))
 
 
 def test_groups_of_pictures(tmp_path):
