@@ -56,7 +56,7 @@ class Shards:
         begins = (np.diff(rows, prepend=-2) != 1) | (np.diff(files, prepend=-1) != 0)
         first = np.flatnonzero(begins)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        into = memoryview(found.reshape(-1).view("uint8"))
+        into = found.reshape(-1).view("uint8").data
         places = self._row_bytes * np.append(first, len(rows))
         offsets = self._origins[files[first]] + self._row_bytes * rows[first]
         spans = zip(places[:-1].tolist(), places[1:].tolist(), strict=True)

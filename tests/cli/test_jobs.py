@@ -144,6 +144,7 @@ def test_groups_of_pictures(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray 2.60 has deprecated what it uses itself
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_job_on_ray(model, folder, tmp_path):
     import ray
