@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind._rows import check_sparse, dense, is_sparse, taker
+from tfbind._rows import check_lazy, dense, differ, is_lazy, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
@@ -111,7 +111,7 @@ def check_values(value: Any, field: Field) -> Any:
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
-        check = check_sparse if is_sparse(value) else check_array
+        check = check_lazy if is_lazy(value) else check_array
         return check(field.title, value, field.shape or (), field.low, field.high)
     value = np.asarray(value)
     _check_integers(field, value.dtype)
@@ -262,7 +262,7 @@ def _variance_checks(
 
 def _check_variance(field: Field, value: Any) -> None:
     """Raises if all rows of an array are equal."""
-    if np.array_equal(dense(value.min(axis=0)), dense(value.max(axis=0))):
+    if not differ(value):
         raise ValueError(f"{_DIFFERING.format(field.title)} Received: equal ones alone.")
 
 
@@ -318,7 +318,7 @@ def checked(
                 "Received: both a dataset and arrays."
             )
         return checked_dataset(x, fields, target, fewest)
-    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_sparse(x) or _is_array(x):
+    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_lazy(x) or _is_array(x):
         arrays = check_arrays(as_dict(x, y, sample_weight, target=target), fields)
         for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
             _check_variance(fields[key], arrays[key])
@@ -340,9 +340,9 @@ def holds_arrays(data: Any) -> bool:
     return isinstance(data, dict)
 
 
-def holds_sparse(data: Any) -> bool:
-    """Whether `data` is a dict of arrays some of which are sparse."""
-    return holds_arrays(data) and any(map(is_sparse, data.values()))
+def holds_lazy(data: Any) -> bool:
+    """Whether `data` is a dict of arrays some of which are sparse or stored."""
+    return holds_arrays(data) and any(map(is_lazy, data.values()))
 
 
 def dense_batch(data: Any) -> Any:

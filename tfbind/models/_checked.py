@@ -94,7 +94,7 @@ class CheckedModel(keras.Model):
             checked = self._checked(*parts, training=False)
             validation_data = (_evaluated(checked, validation_batch_size or batch_size),)
         feed, steps = self._feed(data, batch_size, initial_epoch)
-        if _batch.holds_sparse(feed):
+        if _batch.holds_lazy(feed):
             feed = _batch.batches(feed, batch_size or _BATCH, shuffle)
         if _batch.holds_arrays(data) and not _batch.holds_arrays(feed):
             if validation_split:
@@ -257,5 +257,5 @@ class CheckedModel(keras.Model):
 
 
 def _evaluated(data: Any, batch_size: int | None) -> Any:
-    """Returns checked data as Keras can go through them: sparse ones as a pipeline."""
-    return _batch.batches(data, batch_size or _BATCH) if _batch.holds_sparse(data) else data
+    """Returns checked data as Keras can go through them: lazy ones as a pipeline."""
+    return _batch.batches(data, batch_size or _BATCH) if _batch.holds_lazy(data) else data

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfbind.reading.pictures import grey
 
+LOOKED_AT = 64  # pictures, evenly spread, that are looked at before all are read
 _NEAR = 0.15  # differences of brightness that paper and light make
 _PLAIN = 0.5  # share of the pixels of a plain ground, at least
 _LEVELS = 0.9  # share of the pixels near ground or ink where there are two levels

@@ -225,11 +225,21 @@ def of_files(
     return TextFiles(texts, list(map(str, numbers)), by_line=True)
 
 
-def of_table(table: pa.Table, options: Options) -> TextFiles | None:
+def of_table(table: pa.Table | tables.LargeTable, options: Options) -> TextFiles | None:
     """Returns the texts of a table: of the column that is told, or the only one of use.
 
     None if there is no such column, or others hold numbers or kinds.
+
+    Raises:
+        ValueError: If a column of texts is told, and they do not fit into memory.
     """
+    if isinstance(table, tables.LargeTable):
+        if options.text is None:
+            return None
+        raise ValueError(
+            f"`text` must be a column of a table that fits into memory. Received: {options.text!r} "
+            f"of {table.num_rows} rows; give fewer of them."
+        )
     features = table.column_names
     classes = None
     if options.labels is not None:
