@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import keras
 
 from tfbind import distributions, layers, models, seeds
+from tfbind._forms import check_form
 from tfbind._validation import check_choice, check_file_name, check_integer, check_number
 from tfbind.models import adversarial_networks
 from tfbind.training import tasks
@@ -376,8 +377,9 @@ def _decoded(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "part" in value:
+        check_form(value, {"part": (str,), "settings": (dict,)}, "a part")
         settings = {name: _decoded(each) for name, each in value["settings"].items()}
         return Part(value["part"], **settings)
     kinds = {"Optimizer": Optimizer, "Paper": Paper, **tasks.kinds()}
-    fields = {name: _decoded(each) for name, each in value.items() if name != "kind"}
-    return kinds[value["kind"]](**fields)
+    kind = kinds[check_choice("kind", value.get("kind"), list(kinds))]
+    return kind(**{name: _decoded(each) for name, each in value.items() if name != "kind"})
