@@ -17,6 +17,7 @@ costs seconds.
 import argparse
 import contextlib
 import functools
+import math
 import multiprocessing
 import os
 import pathlib
@@ -49,18 +50,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=f"of {', '.join(SMALL)}")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="a system at most")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     print(f"| {' | '.join(_HEAD)} |\n|{'---|' * len(_HEAD)}", flush=True)
     rows = []
     for system in options.systems or SMALL:
-        rows.append(_faults(SMALL[system], options.kills, random.Random(options.seed)))
+        end = time.monotonic() + 60 * options.minutes
+        rows.append(_faults(SMALL[system], options.kills, end, random.Random(options.seed)))
         print(f"| {system} | {' | '.join(map(str, rows[-1]))} |", flush=True)
     sys.exit(any(bad or stuck or same < ended for *_, bad, stuck, ended, same in rows))
 
 
-def _faults(preset: Preset, kills: int, draws: random.Random) -> tuple[int, ...]:
-    """Returns a row of the table, without the name."""
+def _faults(preset: Preset, kills: int, end: float, draws: random.Random) -> tuple[int, ...]:
+    """Returns a row of the table, without the name; after the time `end` nothing more is killed."""
     with tempfile.TemporaryDirectory() as scratch, _compiled(f"{scratch}/steps") as keep:
         alone, killed = pathlib.Path(scratch) / "alone", pathlib.Path(scratch) / "killed"
         first = Trial(preset, alone)
@@ -70,7 +73,8 @@ def _faults(preset: Preset, kills: int, draws: random.Random) -> tuple[int, ...]
         met, unreadable, stuck, ended, same = [0] * len(_PHASES), 0, 0, 0, 0
         while True:
             trial = Trial(preset, killed)
-            if sum(met) < kills and trial.is_killed_after(draws.uniform(0.0, first.seconds)):
+            goes_on = sum(met) < kills and time.monotonic() < end
+            if goes_on and trial.is_killed_after(draws.uniform(0.0, first.seconds)):
                 met[trial.phase] += 1
                 unreadable += not _is_readable(killed, preset)
                 continue
@@ -80,8 +84,8 @@ def _faults(preset: Preset, kills: int, draws: random.Random) -> tuple[int, ...]
             else:
                 stuck += 1
             shutil.rmtree(killed)
-            if sum(met) == kills:
-                return kills, *met, unreadable, stuck, ended, same
+            if not goes_on:
+                return sum(met), *met, unreadable, stuck, ended, same
 
 
 class Trial:

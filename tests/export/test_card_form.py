@@ -46,9 +46,9 @@ def test_a_forged_card_fits_or_says_where_not(card):
 
 def test_what_fits_can_be_tried(card):
     kind = card["artifact"]["kind"]
-    for _, changed in forged({"endpoints": card["endpoints"]}):
+    for _, changed in forged(card):
         try:
-            check_form({**card, **changed}, _card_form.form_of(kind))
+            check_form(changed, _card_form.form_of(kind))
         except ValueError:
             continue
         for endpoint in changed["endpoints"].values():
