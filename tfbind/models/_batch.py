@@ -72,7 +72,7 @@ def require_again(data: Any, why: str) -> None:
     if isinstance(data, (keras.utils.PyDataset, Iterator)):
         raise ValueError(
             f"`x` must be arrays or a tf.data.Dataset for a model that {why}. "
-            f"Received: {type(data).__name__}; see `tf.data.Dataset.from_generator`."
+            "Received: a generator or a `PyDataset`; see `tf.data.Dataset.from_generator`."
         )
 
 
@@ -285,54 +285,32 @@ def _assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns what a pipeline of `checked_dataset` says into a ValueError of one sentence."""
+    """Turns what a pipeline of `checked_dataset` says into a ValueError of one sentence.
+
+    Likewise what was `marked` while Keras drew from data of its own kinds.
+    """
     try:
         yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(f"{_OPEN}(.+?){_CLOSE}", error.message, re.DOTALL)
+    except (tf.errors.InvalidArgumentError, ValueError) as error:
+        found = re.search(f"{_OPEN}(.+?){_CLOSE}", str(error), re.DOTALL)
         if found is None:
             raise
         raise ValueError(found[1]) from error
+
+
+def marked(sentence: str) -> ValueError:
+    """Returns an error whose sentence `one_sentence` finds, whatever Keras wraps around it."""
+    return ValueError(f"{_OPEN}{sentence}{_CLOSE}")
 
 
 def _listed(keys: Any) -> str:
     return ", ".join(map(repr, keys))
 
 
-def checked(
-    x: Any,
-    y: Any,
-    sample_weight: Any,
-    fields: Mapping[str, Field],
-    target: str | None,
-    fewest: int,
-) -> Any:
-    """Returns a dict of checked arrays, or a dataset of dicts that is checked as it goes.
-
-    Generators and Keras' own kinds of data sets are left to Keras.
-    """
-    if isinstance(x, tf.data.Dataset):
-        if y is not None or sample_weight is not None:
-            raise ValueError(
-                "`y` and `sample_weight` must be None beside a dataset, which holds them. "
-                "Received: both a dataset and arrays."
-            )
-        return checked_dataset(x, fields, target, fewest)
-    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_lazy(x) or _is_array(x):
-        arrays = check_arrays(as_dict(x, y, sample_weight, target=target), fields)
-        for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
-            _check_variance(fields[key], arrays[key])
-        return arrays
-    if x is None:
-        raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
-    return x
-
-
-def _is_array(x: Any) -> bool:
-    try:
-        return not isinstance(x, keras.utils.PyDataset) and np.asarray(x).dtype != object
-    except (TypeError, ValueError):
-        return False
+def check_examples(arrays: Mapping, fields: Mapping[str, Field], fewest: int) -> None:
+    """Raises if the examples of a dict of checked arrays do not differ, where they have to."""
+    for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
+        _check_variance(fields[key], arrays[key])
 
 
 def holds_arrays(data: Any) -> bool:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer
-from tfbind.models import _batch
+from tfbind.models import _batch, _given
 from tfbind.models._batch import Field
 from tfbind.models._finite_loss import FiniteLoss
 
@@ -200,9 +200,9 @@ class CheckedModel(keras.Model):
 
     def _checked(self, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool) -> Any:
         """Returns a checked dict of arrays, or a dataset that is checked as it goes."""
-        fields = self.fields(training)
         fewest = self.fewest_rows if training else 1
-        data = _batch.checked(x, y, sample_weight, fields, self._target(training), fewest)
+        rules = _given.Rules(self.fields(training), self._target(training), fewest)
+        data = _given.checked(x, y, sample_weight, rules)
         keys = _batch.keys_of(data)
         if training and keys is not None:
             self.check_training_keys(keys)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tfbind._forms import check_fields
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.reading import placing
 
@@ -69,8 +70,13 @@ class Options:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Options":
         """Returns the options that `to_json` was called on."""
-        size = None if fields["size"] is None else tuple(fields["size"])
-        return cls(**{**fields, "size": size})
+        tuples = {name: tuple(x) for name, x in fields.items() if isinstance(x, list)}
+        try:
+            found = cls(**{**fields, **tuples})
+        except TypeError as error:  # nobody knows a field, or a size is a number
+            raise ValueError(f"`options` must be of an `Options`. Received: {error}.") from error
+        check_fields(found)
+        return found
 
 
 class Wanted(NamedTuple):
