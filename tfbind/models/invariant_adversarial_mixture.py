@@ -5,16 +5,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind import seeds
+from tfbind import losses, seeds
 from tfbind._validation import check_integer, check_number
-from tfbind.labeling.sinkhorn import solve_batch
 from tfbind.models._base import Player, means
 from tfbind.models._joint import Triple
 from tfbind.models._parts import check_corruption
 from tfbind.models.adversarial_mixture import AdversarialMixture
 
-# Of the labels that a view gets, as where `SelfLabeling` does well on images
-_STRENGTH = 10.0
+# Of the even use of the components in the information; the authors' of IMSAT
+_MARGINAL_WEIGHT = 4.0
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -124,22 +123,23 @@ class InvariantAdversarialMixture(AdversarialMixture):
         return terms
 
     def invariance_cost(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns how badly two views of each example tell each other's labels.
+        """Returns how far the components of examples are from telling much and being those of views.
 
         Args:
             images: float32 `[B, *event_shape]`.
             seed: Stateless int32 `[2]` seed of the views.
 
         Returns:
-            float32 `[B]`, in nats, of which only the class encoder has a gradient.
+            float32 `[]`, in nats, >= 0, of which only the class encoder has a gradient.
         """
-        views = [self.corruption.corrupt(images, each) for each in seeds.split(seed, 2)]
-        one, other = tf.split(self.inferring.class_logits(tf.concat(views, axis=0)), 2)
-        shares = np.tile(self.class_probabilities, (2, 1))
-        labels = solve_batch(tf.stack([one, other], axis=1), shares, _STRENGTH)  # [B, 2]
-        logits = tf.stack([other, one], axis=1)
-        costs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_mean(costs, axis=-1)
+        views = self.corruption.corrupt(images, seed)
+        logits = self.inferring.class_logits(tf.concat([images, views], axis=0))
+        p = tf.nn.softmax(logits)
+        expected = tf.reduce_sum(tf.reduce_mean(p, axis=0) * np.log(self.class_probabilities))
+        information = losses.negative_mutual_information(p, _MARGINAL_WEIGHT)
+        one, other = tf.split(logits, 2)
+        apart = losses.divergence(one, other) + losses.divergence(other, one)
+        return information - _MARGINAL_WEIGHT * expected + 0.5 * tf.reduce_mean(apart)
 
     def cycle_cost(self, generated: Triple) -> tf.Tensor:
         """Returns -log q(y|x) of generated examples, float32 `[B]`, in nats.
