@@ -21,18 +21,19 @@ class InvariantAdversarialMixture(AdversarialMixture):
     """An `AdversarialMixture` that gives distorted views of an example the same component.
 
     In the game alone nothing asks that like examples get one y, so that classes form late, or not.
-    Here two distorted views of each example teach each other their y, whose mutual information
-    grows, and classes form within minutes; and what is generated from y is to have y inferred, so
-    that both sides keep the same names. Use it where you know a distortion that leaves the kind of
-    an example as it is.
+    Here the y of an example and of a distorted view of it are to be the same, and to tell much:
+    classes form within minutes. And what is generated from y is to have y inferred, so that both
+    sides keep the same names. Use it where you know a distortion that leaves the kind of an example
+    as it is; it finds components of the sizes that p(y) says.
 
     Args:
         event_shape: Tuple of ints, the shape of one example.
         num_clusters: Integer K >= 2.
         latent_dim: Integer L >= 1.
         corruption: A layer of `tfbind.layers` such as `RandomAffine` that makes the views.
-        invariance_weight: Float >= 0, of the cross-entropy of views, which wants batches of a few
-            hundred examples.
+        invariance_weight: Float >= 0, of what views teach the class encoder: minus the mutual
+            information of y and examples, for which batches want a few hundred, plus the divergence
+            between an example and its view.
         cycle_weight: Float >= 0, of the cross-entropy of what is generated.
         cycle_steps: Integer >= 1, steps in which that weight rises from 0, for the first images
             are of no kind yet.
@@ -65,12 +66,11 @@ class InvariantAdversarialMixture(AdversarialMixture):
     (20,)
 
     References:
-        The game: see `AdversarialMixture`. Views: each learns a label that was found for the other,
-        the labels of a batch being shared out as p(y) says. Their entropy H is fixed, so that H
-        minus the cross-entropy bounds the mutual information of the labels of one view and the
-        other view from below.
-        Caron, Misra, Mairal, Goyal, Bojanowski, Joulin. Unsupervised Learning of Visual Features by
-        Contrasting Cluster Assignments. NeurIPS, 2020. https://arxiv.org/abs/2006.09882
+        The game: see `AdversarialMixture`. Views: the divergence between the clusters of an example
+        and of its view, either way, and the information of both, whose marginal term weighs 4.
+        Hu, Miyato, Tokui, Matsumoto, Sugiyama. Learning Discrete Representations via Information
+        Maximizing Self-Augmented Training. ICML, 2017. https://arxiv.org/abs/1702.08720; here the
+        gradient of the divergence goes to both of the two, and p(y) need not be even.
         Cycle: the bound on the mutual information of y and what is generated.
         Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel. InfoGAN. NeurIPS, 2016.
         https://arxiv.org/abs/1606.03657, equation 5.
@@ -123,7 +123,7 @@ class InvariantAdversarialMixture(AdversarialMixture):
         return terms
 
     def invariance_cost(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns how far the components of examples are from telling much and being those of views.
+        """Returns how far components are from telling much, and from being those of the views.
 
         Args:
             images: float32 `[B, *event_shape]`.
