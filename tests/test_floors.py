@@ -14,7 +14,7 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     (
-        *("_backend", "_catalogue", "_files", "_numbers", "_registration", "_rows"),
+        *("_backend", "_catalogue", "_files", "_numbers", "_registration", "_replicas", "_rows"),
         *("_validation", "seeds"),
     ),
     ("data", "metrics", "reading"),

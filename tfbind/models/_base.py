@@ -182,7 +182,8 @@ class BaseModel(CheckedModel):
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
     ) -> dict[str, tf.Tensor]:
         rows = tf.shape(batch["image"])[0]
-        self._loss_tracker.update_state(tf.add_n(totals), sample_weight=rows)
+        total = tf.where(rows > 0, tf.add_n(totals), 0.0)  # a replica may get none of a last batch
+        self._loss_tracker.update_state(total, sample_weight=rows)
         results = {"loss": self._loss_tracker.result()}
         for name, value in logged.items():
             tracker = self.trackers[name]
@@ -195,7 +196,8 @@ class BaseModel(CheckedModel):
 
     def _get_metrics_result_or_logs(self, logs: Mapping) -> dict[str, Any]:
         # Keras calls it out of the graph, where metrics such as a best matching are known.
-        exact = self.get_metrics_result()
+        with self.distribute_strategy.scope():
+            exact = self.get_metrics_result()
         return {name: exact[name] for name in logs}
 
     # What Keras users call.
@@ -237,16 +239,21 @@ class BaseModel(CheckedModel):
                     f"`{name}` must be None: a {type(self).__name__} has a loss and metrics of its "
                     f"own. Received: {name}={value!r}; score what `predict` returns instead."
                 )
-        super().compile(
-            optimizer,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-        )
-        # At once: neither XLA under a strategy nor a resumed training can wait for the first step.
-        if not self.optimizer.built:
-            self.optimizer.build([v for player in self.players() for v in player.variables])
+        self.check_scope()
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=jit_compile,
+                auto_scale_loss=auto_scale_loss,
+            )
+            # At once: neither a strategy nor a resumed training can wait for the first step.
+            if not self.optimizer.built:
+                self.optimizer.build([v for player in self.players() for v in player.variables])
+        self.check_compiled()
+        for each in self.optimizers:
+            self.check_optimizer(each)
 
     def compile_from_config(self, config: dict) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
