@@ -38,6 +38,14 @@ def gathered(rows: tf.Tensor, axis: int = 0) -> tf.Tensor:
     return tf.distribute.get_replica_context().all_gather(rows, axis=axis % rows.shape.rank)
 
 
+def own(rows: tf.Tensor) -> tf.Tensor:
+    """Returns this replica's rows of those that were `gathered`."""
+    if number() == 1:
+        return rows
+    size = tf.shape(rows)[0] // number()
+    return rows[place() * size :][:size]
+
+
 def mean(x: tf.Tensor, axis: int | Sequence[int], keepdims: bool = False) -> tf.Tensor:
     """Returns the mean over axes of which one is that of the batch, whose parts may differ."""
     if number() == 1:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfbind._rows import check_sparse, dense, is_sparse, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
-# Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
+# Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's.
 _OPEN, _CLOSE = "«", "»"
 
 SIZE = 32  # of a batch where there is no `batch_size`: Keras' own

@@ -277,5 +277,3 @@ class CheckedModel(DistributedModel):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "event_shape": self.event_shape}
-
-

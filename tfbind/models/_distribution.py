@@ -40,7 +40,8 @@ class DistributedModel(keras.Model):
 
     def check_scope(self) -> None:
         """Raises if the model is used under another strategy than it was made under."""
-        if tf.distribute.has_strategy() and tf.distribute.get_strategy() is not self._distribute_strategy:
+        around = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+        if around is not None and around is not self._distribute_strategy:
             raise ValueError(
                 "The model must be made inside the scope of the strategy that it is trained under. "
                 f"Received: one that was made outside of it; {_SCOPE}."
@@ -69,10 +70,11 @@ class DistributedModel(keras.Model):
                 f"that was made outside of it; {_SCOPE}, with a new optimizer."
             )
         for name in ("clipnorm", "global_clipnorm", "clipvalue") if self.num_replicas > 1 else ():
-            if optimizer.get_config()[name] is not None:
+            value = optimizer.get_config()[name]
+            if value is not None:
                 raise ValueError(
                     f"`{name}` of an optimizer must be None under a strategy of several replicas, "
-                    f"each of which would clip its own part. Received: {optimizer.get_config()[name]}."
+                    f"each of which would clip its own part. Received: {name}={value}."
                 )
 
     # What Keras keeps to itself.
