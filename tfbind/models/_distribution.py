@@ -134,7 +134,7 @@ class DistributedModel(keras.Model):
         """Returns a batch of a pipeline; drawing it fails with a sentence if it does not divide."""
         sizes = [tf.shape(part)[0] for part in batch.values()]
         checks = [
-            _batch.assertion(size % self.num_replicas == 0, self._division, "one of ", text)
+            _batch.assertion(size % self.num_replicas == 0, self._division, "one of ", text, ".")
             for size, text in ((size, _batch.text(size)) for size in sizes)
         ]
         with tf.control_dependencies(checks):
