@@ -297,7 +297,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     @property
     def has_labeled(self) -> bool:
-        return bool(np.any(self.head_losses))
+        return bool(np.any(self.head_losses.numpy()))
 
     def prepare_labels(self, num_rows: int) -> None:
         check_enough_rows("images", num_rows, self.num_clusters)
@@ -326,7 +326,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         found = self._solve(tf.constant(features))
         check_solved(found["head_losses"])
         self.adopt_labels(found)
-        warn_of_error(float(self.cluster_error), self.strength)
+        warn_of_error(float(self.cluster_error.numpy()), self.strength)
 
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.

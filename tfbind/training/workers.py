@@ -75,7 +75,10 @@ class Team(NamedTuple):
             first = tf.cast(replica.replica_id_in_sync_group % self._replicas_here == 0, own.dtype)
             return replica.all_reduce(tf.distribute.ReduceOp.SUM, own * first)
 
-        total = self.strategy.run(add, args=(tf.constant(array, tf.int32),))
+        def run(own: tf.Tensor) -> tf.Tensor:
+            return self.strategy.run(add, args=(own,))
+
+        total = tf.function(run, autograph=False)(tf.constant(array, tf.int32))
         return self.strategy.experimental_local_results(total)[0].numpy()
 
     @property
