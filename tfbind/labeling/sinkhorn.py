@@ -1,7 +1,7 @@
 """Labels of which every cluster gets its share: optimal transport by Sinkhorn's iterations."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,13 +147,14 @@ def solve(
     return Assignment(labels, u, cluster_error, example_error, steps)
 
 
-def check_solved(losses: tf.Tensor) -> None:
-    """Raises unless the losses of solved labels, `[H]`, are numbers."""
-    if not np.isfinite(losses).all():
+def check_solved(found: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+    """Returns solved labels and what goes with them; raises unless their losses are numbers."""
+    if not np.isfinite(found["head_losses"]).all():
         raise ValueError(
             "`images` must have finite features where labels are solved. Received: NaN or "
             "infinity; the training diverged, start again with a smaller learning rate."
         )
+    return found
 
 
 def warn_of_error(cluster_error: float, strength: float) -> None:

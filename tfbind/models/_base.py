@@ -251,7 +251,7 @@ class BaseModel(CheckedModel):
             # At once: neither a strategy nor a resumed training can wait for the first step.
             if not self.optimizer.built:
                 self.optimizer.build([v for player in self.players() for v in player.variables])
-        self.check_compiled()
+        self.check_distribution()
         for each in self.optimizers:
             self.check_optimizer(each)
 

@@ -87,19 +87,13 @@ class CheckedModel(DistributedModel):
                 "`class_weight` must be None. Received: "
                 f"class_weight={class_weight!r}; weigh the examples by `sample_weight`."
             )
-        self.check_scope()
-        self.check_compiled()
+        self.check_distribution()
         data = self._checked(x, y, sample_weight, training=True)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             checked = self._checked(*parts, training=False)
             validation_data = (self._evaluated(checked, validation_batch_size or batch_size),)
-        feed, steps = self._feed(data, batch_size, initial_epoch)
-        if _batch.holds_arrays(feed) and shuffle and self.has_other_workers:
-            feed, steps = self._alike(feed, batch_size, initial_epoch)
-        if _batch.holds_sparse(feed):
-            feed = _batch.batches(feed, batch_size or _batch.SIZE, shuffle)
-        feed = self._dealt(feed, batch_size)
+        feed, steps = self._fed(data, batch_size, initial_epoch, shuffle)
         if _batch.holds_arrays(data) and not _batch.holds_arrays(feed):
             if validation_split:
                 raise ValueError(
@@ -243,6 +237,17 @@ class CheckedModel(DistributedModel):
         kinds = {type(callback) for callback in given}
         own = [each for each in self.own_callbacks(data) if type(each) not in kinds]
         return [*given, *own]
+
+    def _fed(
+        self, data: Any, batch_size: int | None, initial_epoch: int, shuffle: bool
+    ) -> tuple[Any, int | None]:
+        """Returns what `_feed` does, such that every replica gets its part of each batch."""
+        feed, steps = self._feed(data, batch_size, initial_epoch)
+        if _batch.holds_arrays(feed) and shuffle and self.has_other_workers:
+            feed, steps = self._alike(feed, batch_size, initial_epoch)
+        if _batch.holds_sparse(feed):
+            feed = _batch.batches(feed, batch_size or _batch.SIZE, shuffle)
+        return self._dealt(feed, batch_size), steps
 
     def _alike(
         self, arrays: Mapping, batch_size: int | None, initial_epoch: int

@@ -3,7 +3,7 @@
 Replicas train as one process with the whole batch would, but for their noise. Each has an equal
 part of every batch; what is taken over a batch as a whole, `tfbind._replicas` takes over all parts.
 Keras 3.15 cannot train on several workers: `_maybe_symbolic_build` and `_make_function`, which it
-keeps to itself, are what is changed here, and `tests/models/test_distribution.py` looks whether
+keeps to itself, are what is changed here, and `tests/conformance/test_distribution.py` looks whether
 they are still what they were.
 """
 
@@ -47,8 +47,9 @@ class DistributedModel(keras.Model):
                 f"Received: one that was made outside of it; {_SCOPE}."
             )
 
-    def check_compiled(self) -> None:
+    def check_distribution(self) -> None:
         """Raises unless the model, as it is compiled, can train under its strategy."""
+        self.check_scope()
         if self.num_replicas == 1:
             return
         if self.steps_per_execution > 1:

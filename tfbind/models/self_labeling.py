@@ -154,7 +154,6 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         self._label_epochs = label_epochs
         self.seed = seeds.base_seed(seed)
         self.units = backbone_units(self.event_shape, units)
-        self._learns_given = False
         self._own_parts = {"backbone": backbone is None}
         self.backbone = given_backbone(backbone, self.event_shape, self.units)
         self.heads = linear_heads(self.backbone, num_heads, num_clusters)
@@ -323,9 +322,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             self.adopt_labels(mixture_labels(images, self.num_clusters, self.num_heads))
             return
         features = self.predict(images, _BATCH, verbose=0)["features"]
-        found = self._solve(tf.constant(features))
-        check_solved(found["head_losses"])
-        self.adopt_labels(found)
+        self.adopt_labels(check_solved(self._solve(tf.constant(features))))
         warn_of_error(float(self.cluster_error.numpy()), self.strength)
 
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -3,8 +3,6 @@
 import contextlib
 import functools
 import io
-import json
-import os
 import pathlib
 import re
 import tempfile
@@ -100,11 +98,15 @@ def join(workers: tuple[str, ...], index: int) -> Team:
         ValueError: If an argument is out of its range, or TensorFlow is at work already.
     """
     check_addresses(workers, index)
-    cluster = {"cluster": {"worker": list(workers)}, "task": {"type": "worker", "index": index}}
-    os.environ["TF_CONFIG"] = json.dumps(cluster)
+    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(workers)}),
+        task_type="worker",
+        task_id=index,
+        rpc_layer="grpc",
+    )
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_LONGEST_WAIT)
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster, options)
     except RuntimeError as error:
         raise ValueError(
             "`workers` must be named before anything else is done with TensorFlow. Received: them "

@@ -1,6 +1,6 @@
 """Trains the models of the registry under a strategy, in a process of its own.
 
-    python -m tests.models.distributed FOLDER none,mirrored NAME...
+    python -m tests.conformance.distributed FOLDER none,mirrored NAME...
 
 A strategy needs devices, and workers their addresses, before TensorFlow begins. The weights go to
 `FOLDER/NAME-STRATEGY.npz`; with "refusals" the sentences of all that is refused to `refusals.json`.
@@ -8,6 +8,7 @@ A strategy needs devices, and workers their addresses, before TensorFlow begins.
 whoever draws it.
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -17,13 +18,49 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.conformance.registry import REGISTRY
-from tfbind import _replicas, seeds
-from tfbind.models import SemiSupervisedAdversarialMixture
+from tfbind import _replicas, layers, models, seeds
 from tfbind.models._calibration import CalibratedModel, Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
 
+from .registry import REGISTRY
+
 _BATCH, _ROWS, _STEPS, _EPOCHS = 8, 16, 2, 3
+
+
+def _online(event_shape):
+    noise = layers.AdditiveGaussianNoise(0.1, seed=1)
+    return models.SelfLabeling(
+        event_shape, 3, num_heads=2, units=(4, 6), num_online_epochs=2, augmentation=noise
+    )
+
+
+def _with_all_costs(event_shape):
+    return models.PseudoLabelEnsemble(
+        event_shape,
+        3,
+        2,
+        hidden_units=(8,),
+        denoising_weights=(10.0, 1.0, 0.1),
+        information="dot_product",
+        adversarial_weight=1.0,
+        first_epochs=1,
+        round_epochs=1,
+    )
+
+
+def _further(name, variant, make):
+    return dataclasses.replace(_entry(name), variant=variant, make=make)
+
+
+def _entry(name):
+    return next(entry for entry in ENTRIES if entry.name == name)
+
+
+ENTRIES = list(REGISTRY)
+ENTRIES += [
+    _further("SelfLabeling", "online", _online),
+    _further("PseudoLabelEnsemble", "costs", _with_all_costs),
+]
 
 
 def _devices():
@@ -75,7 +112,7 @@ def train(entry, strategy):
     with strategy.scope():
         keras.utils.set_random_seed(1)
         model = entry.make(entry.event_shapes[0])
-        if isinstance(model, SemiSupervisedAdversarialMixture):
+        if isinstance(model, models.SemiSupervisedAdversarialMixture):
             model.gradient_penalty = 0.0  # at points between examples that are paired by place
         model.compile(keras.optimizers.SGD(0.05))
     x = entry.fit_arguments(entry.event_shapes[0], _ROWS)["x"]
@@ -109,10 +146,6 @@ def _write(folder, name, entry):
     outputs = model.predict(inputs, batch_size=2, verbose=0)
     outputs = {f"predict {key}": value for key, value in outputs.items()}
     np.savez(folder / f"{entry.name}-{name}.npz", **weights, **logs, **outputs)
-
-
-def _entry(name):
-    return next(entry for entry in REGISTRY if entry.name == name)
 
 
 def _refusals():
