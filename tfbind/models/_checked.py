@@ -242,6 +242,8 @@ class CheckedModel(DistributedModel):
         self, data: Any, batch_size: int | None, initial_epoch: int, shuffle: bool
     ) -> tuple[Any, int | None]:
         """Returns what `_feed` does, such that every replica gets its part of each batch."""
+        if self.has_other_workers:
+            self.check_same_seed(self.seed)
         feed, steps = self._feed(data, batch_size, initial_epoch)
         if _batch.holds_arrays(feed) and shuffle and self.has_other_workers:
             feed, steps = self._alike(feed, batch_size, initial_epoch)

@@ -3,8 +3,7 @@
 Replicas train as one process with the whole batch would, but for their noise. Each has an equal
 part of every batch; what is taken over a batch as a whole, `tfbind._replicas` takes over all parts.
 Keras 3.15 cannot train on several workers: `_maybe_symbolic_build` and `_make_function`, which it
-keeps to itself, are what is changed here, and `tests/conformance/test_distribution.py` looks whether
-they are still what they were.
+keeps to itself, are what is changed here, and a test looks whether they are still what they were.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbind import _replicas
 from tfbind.models import _batch
 
 _SCOPE = "make and compile the model inside `with strategy.scope():`"
@@ -77,6 +77,19 @@ class DistributedModel(keras.Model):
                     f"`{name}` of an optimizer must be None under a strategy of several replicas, "
                     f"each of which would clip its own part. Received: {name}={value}."
                 )
+
+    def check_same_seed(self, seed: int) -> None:
+        """Raises if the model has another seed on other workers, hence other orders and labels."""
+
+        def add() -> tf.Tensor:
+            return _replicas.total(tf.constant(seed, tf.int64))[0]
+
+        together = tf.function(lambda: self.distribute_strategy.run(add), autograph=False)
+        if self._first(together()) != seed * self.num_replicas:
+            raise ValueError(
+                "`seed` of a model must be the same on every worker. "
+                f"Received: seed={seed}, and another elsewhere."
+            )
 
     # What Keras keeps to itself.
 
