@@ -38,11 +38,19 @@ def gathered(rows: tf.Tensor, axis: int = 0) -> tf.Tensor:
     return tf.distribute.get_replica_context().all_gather(rows, axis=axis % rows.shape.rank)
 
 
+def rows_before(rows: tf.Tensor, axis: int = 0) -> int | tf.Tensor:
+    """Returns how many of the rows that are `gathered` come before this replica's."""
+    if number() == 1:
+        return 0
+    sizes = gathered(tf.shape(rows)[axis][None])  # [R]
+    return tf.reduce_sum(sizes[: place()])
+
+
 def own(rows: tf.Tensor) -> tf.Tensor:
     """Returns this replica's rows of those that were `gathered`."""
     if number() == 1:
         return rows
-    size = tf.shape(rows)[0] // number()
+    size = tf.shape(rows)[0] // number()  # of parts that are equal
     return rows[place() * size :][:size]
 
 

@@ -217,10 +217,10 @@ def dot_product_cost(probabilities: tf.Tensor) -> tf.Tensor:
         Learning. ICLR, 2020, as in the authors' code.
     """
     rows = tf.math.l2_normalize(probabilities, axis=-1)
-    everyone = _replicas.gathered(rows, axis=-2)  # [..., R * B, C]
+    everyone = _replicas.gathered(rows, axis=-2)  # of all replicas, [..., R * B, C]
     products = tf.matmul(rows, everyone, transpose_b=True)
-    first = _replicas.place() * tf.shape(rows)[-2]
-    wanted = tf.one_hot(first + tf.range(tf.shape(rows)[-2]), tf.shape(everyone)[-2])
+    own = _replicas.rows_before(rows, axis=-2) + tf.range(tf.shape(rows)[-2])
+    wanted = tf.one_hot(own, tf.shape(everyone)[-2])
     return tf.reduce_mean(tf.square(products - wanted), axis=(-2, -1))
 
 

@@ -178,6 +178,7 @@ def _refusals():
         "rest": refused(model.fit, images[:11], batch_size=4, verbose=0),
         "dataset": refused(model.fit, endless.batch(5, drop_remainder=True), verbose=0),
         "unknown": refused(model.fit, endless.take(9).batch(4), verbose=0),
+        "one batch": refused(model.train_on_batch, images),
         "generator": refused(model.fit, iter([images]), verbose=0),
     }
 

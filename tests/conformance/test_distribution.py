@@ -115,6 +115,7 @@ def refusals(folder):
         ("rest", "must divide evenly among the 2 replicas of the strategy. Received: one of 3"),
         ("dataset", "must divide evenly among the 2 replicas of the strategy. Received: one of 5"),
         ("unknown", "must divide evenly among the 2 replicas of the strategy. Received: one of 1"),
+        ("one batch", "`train_on_batch` must not be called under a strategy of several replicas"),
         ("generator", "`x` must be arrays or a tf.data.Dataset under a strategy. Received"),
     ],
 )

@@ -182,13 +182,12 @@ class BaseModel(CheckedModel):
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
     ) -> dict[str, tf.Tensor]:
         rows = tf.shape(batch["image"])[0]
-        total = tf.where(rows > 0, tf.add_n(totals), 0.0)  # a replica may get none of a last batch
-        self._loss_tracker.update_state(total, sample_weight=rows)
+        self._loss_tracker.update_state(_known(tf.add_n(totals), rows), sample_weight=rows)
         results = {"loss": self._loss_tracker.result()}
         for name, value in logged.items():
             tracker = self.trackers[name]
             if not isinstance(value, tuple):
-                value = (value,) if value.shape.rank else (value, rows)
+                value = (value,) if value.shape.rank else (_known(value, rows), rows)
             tracker.update_state(*value)
             result = tracker.result()
             results |= {name: result} if tf.is_tensor(result) else result
@@ -316,6 +315,11 @@ def _mean(name: str, term: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Ten
             "Received: weights of the examples."
         )
     return losses.batch_mean(term, sample_weight)
+
+
+def _known(value: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Returns what is of a batch as a whole; 0 of none, as a replica may get of a last batch."""
+    return tf.where(rows > 0, value, tf.zeros_like(value))
 
 
 def _per_replica(loss: tf.Tensor) -> tf.Tensor:

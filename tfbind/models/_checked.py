@@ -178,6 +178,7 @@ class CheckedModel(DistributedModel):
         return_dict: bool = False,
     ) -> Any:
         """Runs one step of `fit` on one batch; see Keras."""
+        self.check_alone("train_on_batch", "fit")
         if class_weight is not None:
             raise ValueError(
                 f"`class_weight` must be None. Received: class_weight={class_weight!r}."
@@ -189,12 +190,16 @@ class CheckedModel(DistributedModel):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Runs one step of `evaluate` on one batch; see Keras."""
+        self.check_alone("test_on_batch", "evaluate")
         data = self._checked(x, y, sample_weight, training=False)
         return super().test_on_batch(_batch.dense_batch(data), return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """Returns what `call` does, as arrays, for one batch."""
-        return super().predict_on_batch(_batch.dense_batch(self._checked(x, training=False)))
+        x = self._checked(x, training=False)
+        if self.num_replicas > 1:
+            return self._predict_here(x, x["image"].shape[0], None)
+        return super().predict_on_batch(_batch.dense_batch(x))
 
     # Checks.
 

@@ -78,6 +78,14 @@ class DistributedModel(keras.Model):
                     f"each of which would clip its own part. Received: {name}={value}."
                 )
 
+    def check_alone(self, name: str, instead: str) -> None:
+        """Raises if there are several replicas, each of which would get a whole batch."""
+        if self.num_replicas > 1:
+            raise ValueError(
+                f"`{name}` must not be called under a strategy of several replicas, among which it "
+                f"divides nothing. Received: {self.num_replicas} replicas; call `{instead}`."
+            )
+
     def check_same_seed(self, seed: int) -> None:
         """Raises if the model has another seed on other workers, hence other orders and labels."""
 
