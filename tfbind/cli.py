@@ -82,7 +82,7 @@ def train(
     from tfbind.training.processes import num_cores
 
     team = None if workers is None else workers.split(",")
-    if team is not None:
+    if team is not None or index is not None:
         _join(team, index, seeds)
     given = {"seed": seed, "starts": starts}
     changes = (*changes, *(f"{name}={x}" for name, x in given.items() if x is not None))
@@ -102,9 +102,8 @@ def _join(team, index, seeds):
 
     if seeds is not None:
         raise ValueError("`--seeds` must not be given with `--workers`. Received: both.")
-    workers.check_addresses(team, index)
     with _console.working("Waiting for the other workers"):
-        workers.join(tuple(team), index)
+        workers.team_of(team, index)
 
 
 def _train_one(plan, folder, data_dir, processes, team, index, as_json):

@@ -75,6 +75,11 @@ def test_who_the_workers_are_is_checked(addresses, index, message):
         workers.check_addresses(addresses, index)
 
 
+def test_an_index_is_one_of_workers(tmp_path):
+    with pytest.raises(ValueError, match="`index` must be given with `workers`"):
+        training.train(training.presets.get("rc-tiny"), tmp_path / "run", index=0)
+
+
 def test_a_training_begins_with_its_workers(tmp_path):
     tf.zeros(1)  # TensorFlow is at work
     preset = training.presets.get("rc-tiny")

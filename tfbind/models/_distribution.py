@@ -71,7 +71,7 @@ class DistributedModel(keras.Model):
                 f"that was made outside of it; {_SCOPE}, with a new optimizer."
             )
         for name in ("clipnorm", "global_clipnorm", "clipvalue") if self.num_replicas > 1 else ():
-            value = optimizer.get_config()[name]
+            value = optimizer.get_config().get(name)
             if value is not None:
                 raise ValueError(
                     f"`{name}` of an optimizer must be None under a strategy of several replicas, "

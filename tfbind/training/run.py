@@ -26,7 +26,7 @@ from tfbind.training.source import Source
 from tfbind.training.starts import best_place
 from tfbind.training.tasks import TrainingData
 from tfbind.training.tasks.base import Examples
-from tfbind.training.workers import Team, join, one_sentence
+from tfbind.training.workers import Team, one_sentence, team_of
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
@@ -77,7 +77,7 @@ def train(
     Raises:
         ValueError: If the folder holds another run, data is missing, or the training diverged.
     """
-    team = None if workers is None else join(tuple(workers), index)
+    team = team_of(workers, index)
     run, source = Run(run), _source(preset, data_dir, images, labels, data)
     if team is not None:
         return _train_together(preset, run, source, team, checkpoint_interval, verbose)

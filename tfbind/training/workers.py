@@ -84,8 +84,21 @@ class Team(NamedTuple):
         return len(self.strategy.extended.worker_devices)
 
 
+def team_of(workers: Sequence[str] | None, index: int | None) -> Team | None:
+    """Returns the team of `train`'s arguments, which this process joins; None where there is none.
+
+    Raises:
+        ValueError: As `join` does, or if there is an index without workers.
+    """
+    if workers is not None:
+        return join(tuple(workers), index)
+    if index is not None:
+        raise ValueError(f"`index` must be given with `workers`. Received: index={index} alone.")
+    return None
+
+
 @functools.cache  # a process is one worker of one team
-def join(workers: tuple[str, ...], index: int) -> Team:
+def join(workers: tuple[str, ...], index: int | None) -> Team:
     """Makes this process one of several workers, and waits for the others.
 
     Call it before anything else is done with TensorFlow.
@@ -97,7 +110,7 @@ def join(workers: tuple[str, ...], index: int) -> Team:
     Raises:
         ValueError: If an argument is out of its range, or TensorFlow is at work already.
     """
-    check_addresses(workers, index)
+    index = check_addresses(workers, index)
     cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(workers)}),
         task_type="worker",
@@ -115,8 +128,8 @@ def join(workers: tuple[str, ...], index: int) -> Team:
     return Team(strategy, index)
 
 
-def check_addresses(workers: Sequence[str], index: int | None) -> None:
-    """Raises unless these are two addresses or more, and `index` is the place of one."""
+def check_addresses(workers: Sequence[str], index: int | None) -> int:
+    """Returns `index`; raises unless it is the place of one of two addresses or more."""
     fitting = [re.fullmatch(r"\S+:\d+", each) is not None for each in workers]
     if len(workers) < 2 or len(set(workers)) < len(workers) or not all(fitting):
         raise ValueError(
@@ -128,6 +141,7 @@ def check_addresses(workers: Sequence[str], index: int | None) -> None:
             f"`index` must be an integer from 0 to {len(workers) - 1}, the place of this worker "
             f"among {','.join(workers)}. Received: index={index}."
         )
+    return index
 
 
 @contextlib.contextmanager
