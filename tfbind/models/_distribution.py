@@ -133,11 +133,7 @@ class DistributedModel(keras.Model):
             for size in {min(batch_size or _batch.SIZE, rows), rows % (batch_size or _batch.SIZE)}:
                 self._check_divides(size)
             return feed
-        if not isinstance(feed, tf.data.Dataset):
-            raise ValueError(
-                "`x` must be arrays or a tf.data.Dataset under a strategy. "
-                f"Received: {type(feed).__name__}; see `tf.data.Dataset.from_generator`."
-            )
+        _require_dataset(feed)
         for spec in keras.tree.flatten(feed.element_spec):
             self._check_divides(spec.shape[0] or 0)
         if any(spec.shape[0] is None for spec in keras.tree.flatten(feed.element_spec)):
@@ -185,8 +181,17 @@ class DistributedModel(keras.Model):
             self._here = tf.function(lambda batch: self(batch, training=False), autograph=False)
         if _batch.holds_arrays(x):
             x = _batch.batches(x, batch_size or _batch.SIZE)
+        _require_dataset(x)
         found = [self._here(batch) for batch in x.take(steps or -1)]
         return {key: np.concatenate([each[key] for each in found]) for key in found[0]}
+
+
+def _require_dataset(data: Any) -> None:
+    if not isinstance(data, tf.data.Dataset):
+        raise ValueError(
+            "`x` must be arrays or a tf.data.Dataset under a strategy. "
+            f"Received: {type(data).__name__}; see `tf.data.Dataset.from_generator`."
+        )
 
 
 def by_position(dataset: tf.data.Dataset) -> tf.data.Dataset:
