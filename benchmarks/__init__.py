@@ -20,4 +20,5 @@ NAMES = (
     "labeling",
     "serving",
     "streaming",
+    "workers",
 )

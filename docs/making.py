@@ -151,10 +151,11 @@ def _escaped(text: str) -> str:
 
 # What a model says to the training protocol and to Keras; CONTRIBUTING.md has it.
 _PROTOCOL = frozenset(
-    "adopt_labels answering build build_pseudo_classes calibrate call check_training_keys "
-    "compute_loss end_training fields get_config loss_terms noise_seed optimizers own_callbacks "
-    "players predict_on_batch relabel relabels_before relabels_now restore_from scores step_seed "
-    "term_weights test_on_batch train_on_batch".split()
+    "adopt_labels answering build build_pseudo_classes calibrate call check_alone "
+    "check_distribution check_optimizer check_same_seed check_scope check_training_keys "
+    "compute_loss end_training fields get_config has_other_workers loss_terms noise_seed "
+    "num_replicas optimizers own_callbacks players predict_on_batch relabel relabels_before "
+    "relabels_now restore_from scores step_seed term_weights test_on_batch train_on_batch".split()
 )
 
 

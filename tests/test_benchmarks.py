@@ -50,12 +50,13 @@ TINY = {
     "training": {
         "num_images": 200, "hidden_units": 20, "epochs": 1, "rounds": 1, "num_draws": 2,
     },
+    "workers": {"batch": 4, "units": (4, 3, 2), "steps": 1, "rounds": 1},
     "untapped_vae": {
         "changes": {"classifier_units": (4,), "encoder_units": (4,), "decoder_units": (4,)},
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
-SLOW = ("pseudo_label_ensemble", "tagger")  # to compile
+SLOW = ("pseudo_label_ensemble", "tagger", "workers")  # to compile, or to start
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,
     "intercept": 0.0, "sizes": [1, 2, 4], "times": [1.0, 2.0, 4.0], "axis": "N", "fixed": "K 3",

@@ -14,8 +14,8 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     (
-        *("_backend", "_catalogue", "_files", "_forms", "_numbers", "_registration", "_rows"),
-        *("_stored", "_validation", "seeds"),
+        *("_backend", "_catalogue", "_files", "_forms", "_numbers", "_registration", "_replicas"),
+        *("_rows", "_stored", "_validation", "seeds"),
     ),
     ("data", "metrics", "reading"),
     ("plots",),

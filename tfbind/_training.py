@@ -23,10 +23,18 @@ class Planned(NamedTuple):
     own: reading.OwnData | None
     finds_groups: bool
 
-    def train(self, folder: training.Run, data_dir: str | None, processes: int) -> None:
-        """Trains into a folder, or goes on there."""
-        training.train(self.preset, folder, data_dir, data=self.own, processes=processes)
-        if self.finds_groups and "num_groups" not in folder.metrics:
+    def train(
+        self,
+        folder: training.Run,
+        data_dir: str | None,
+        processes: int,
+        workers: Sequence[str] | None,
+        index: int | None,
+    ) -> None:
+        """Trains into a folder, or goes on there; one that is not the first worker writes none."""
+        together = {"processes": processes, "workers": workers, "index": index}
+        training.train(self.preset, folder, data_dir, data=self.own, **together)
+        if not index and self.finds_groups and "num_groups" not in folder.metrics:
             training.choose_num_groups(folder, data_dir, verbose=1)
 
 

@@ -48,6 +48,8 @@ def main(debug: bool) -> None:
 )
 @click.option("--seeds", metavar="SEED,...", help="Train with each, and compare their scores.")
 @_console.processes
+@click.option("--workers", metavar="HOST:PORT,...", help="All that train together, this one too.")
+@click.option("--index", type=int, help="Which of the workers this is, from 0 on.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @_console.as_json
 def train(
@@ -61,6 +63,8 @@ def train(
     starts: int | None,
     seeds: str | None,
     processes: int | None,
+    workers: str | None,
+    index: int | None,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -69,30 +73,48 @@ def train(
     With `auto` for PRESET it looks at your data and chooses. A training that was interrupted
     there goes on to the weights it would have had. With --starts it trains from several seeds, and
     the run is the one that looks best without labels. With --seeds there is a folder seed-SEED for
-    each in the run folder, and a table of their scores.
+    each in the run folder, and a table of their scores. With --workers the same command on every
+    machine, each with an --index of its own, trains one model; worker 0 has the run.
     """
     _catalogue.check_preset(preset, ("auto", *_listing.presets()))
     _console.load_tensorflow()
     from tfbind import _training, training
     from tfbind.training.processes import num_cores
 
+    team = None if workers is None else workers.split(",")
+    if team is not None or index is not None:
+        _join(team, index, seeds)
     given = {"seed": seed, "starts": starts}
     changes = (*changes, *(f"{name}={x}" for name, x in given.items() if x is not None))
     plan = _training.planned(preset, data, told, wanted, changes)
     processes = num_cores() if processes is None else processes
     if seeds is None:
         folder = training.Run(run or pathlib.Path("runs") / plan.preset.name)
-        _train_one(plan, folder, data_dir, processes, as_json)
+        _train_one(plan, folder, data_dir, processes, team, index, as_json)
     else:
         several = run or pathlib.Path("runs") / f"{plan.preset.name}-seeds"
         _train_several(plan, several, _read_seeds(seeds), data_dir, processes, as_json)
 
 
-def _train_one(plan, folder, data_dir, processes, as_json):
+def _join(team, index, seeds):
+    """Waits for the other workers, before TensorFlow does anything else."""
+    from tfbind.training import workers
+
+    if seeds is not None:
+        raise ValueError("`--seeds` must not be given with `--workers`. Received: both.")
+    with _console.working("Waiting for the other workers"):
+        workers.team_of(team, index)
+
+
+def _train_one(plan, folder, data_dir, processes, team, index, as_json):
     from tfbind import _training, plots, reporting, training
 
     with _console.progress():
-        plan.train(folder, data_dir, processes)
+        plan.train(folder, data_dir, processes, team, index)
+    if index:
+        click.echo(f"Worker {index} is done; worker 0 has the run.", err=True)
+        return
+    with _console.progress():
         figures = training.figures(folder, data_dir)
     for name, figure in figures.items():
         plots.save(figure, folder.path / name)

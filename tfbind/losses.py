@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfbind import seeds
+from tfbind import _replicas, seeds
 
 __all__ = [
     "adversarial_loss",
@@ -187,7 +187,7 @@ def negative_mutual_information(
         is 4.
     """
     conditional = tf.reduce_mean(_entropy(probabilities), axis=-1)
-    return conditional - marginal_weight * _entropy(tf.reduce_mean(probabilities, axis=-2))
+    return conditional - marginal_weight * _entropy(_replicas.mean(probabilities, axis=-2))
 
 
 def _entropy(p):
@@ -217,8 +217,10 @@ def dot_product_cost(probabilities: tf.Tensor) -> tf.Tensor:
         Learning. ICLR, 2020, as in the authors' code.
     """
     rows = tf.math.l2_normalize(probabilities, axis=-1)
-    products = tf.matmul(rows, rows, transpose_b=True)
-    wanted = tf.eye(tf.shape(rows)[-2])
+    everyone = _replicas.gathered(rows, axis=-2)  # of all replicas, [..., R * B, C]
+    products = tf.matmul(rows, everyone, transpose_b=True)
+    own = _replicas.rows_before(rows, axis=-2) + tf.range(tf.shape(rows)[-2])
+    wanted = tf.one_hot(own, tf.shape(everyone)[-2])
     return tf.reduce_mean(tf.square(products - wanted), axis=(-2, -1))
 
 

@@ -252,3 +252,14 @@ def test_sparse_vectors_are_given_out_dense():
         assert streams[0].element_spec == streams[1].element_spec
         for one, other in zip(*streams, strict=True):
             tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def test_arrays_keep_their_rows_together_in_the_order_of_their_images():
+    arrays = {"image": IMAGES, "label": np.arange(len(IMAGES)), "sample_weight": IMAGES[:, 0]}
+    dataset, steps = pipelines.array_epochs(arrays, 5, 1, 2)
+    indexed, _ = pipelines.shuffled_epochs(IMAGES, 5, 1, 2, with_index=True)
+    for batch, other in itertools.islice(zip(dataset, indexed, strict=True), 2 * steps):
+        rows = other["index"].numpy()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(batch[name], array[rows])
+            assert batch[name].dtype == array.dtype

@@ -4,6 +4,8 @@ That is what lets a killed run resume: epoch 7 sees the same batches in the same
 or not epochs 1 to 6 ran in the same process.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
@@ -183,6 +185,36 @@ def shuffled_epochs(
 
     rows = _shuffled_rows([size], batch_size, steps, seed, initial_epoch)
     return rows.map(batch, readers(images)).prefetch(4), steps
+
+
+def array_epochs(
+    arrays: Mapping[str, np.ndarray], batch_size: int, seed: int, initial_epoch: int = 0
+) -> tuple[tf.data.Dataset, int]:
+    """Batches of the rows of several arrays, as `shuffled_epochs`, but given out as they are.
+
+    Args:
+        arrays: Dict of arrays `[n, ...]`, all of n rows, sparse or not.
+        batch_size: Integer >= 1; n if there are no more.
+        seed: Integer in [0, 2**31).
+        initial_epoch: Integer, the epoch to start from.
+
+    Returns:
+        A pair: an endless `tf.data.Dataset` of dicts, and the number of steps in an epoch.
+
+    Example:
+
+    >>> arrays = {"image": np.eye(8), "label": np.arange(8)}
+    >>> dataset, steps = tfbind.data.pipelines.array_epochs(arrays, batch_size=4, seed=0)
+    >>> steps, next(iter(dataset))["label"].shape
+    (2, TensorShape([4]))
+    """
+    size = next(iter(arrays.values())).shape[0]
+    batch_size = min(check_integer("batch_size", batch_size, 1), size)
+    steps = size // batch_size
+    takers = {name: taker(array) for name, array in arrays.items()}
+    rows = _shuffled_rows([size], batch_size, steps, seed, initial_epoch)
+    batches = rows.map(lambda rows: {name: take(rows[:, 0]) for name, take in takers.items()})
+    return batches.prefetch(4), steps
 
 
 def semi_supervised_epochs(

@@ -1,18 +1,20 @@
 """Labels of which every cluster gets its share: optimal transport by Sinkhorn's iterations."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tfbind import _replicas
 from tfbind._validation import check_integer, check_number, check_shape
 
 _CHUNK = 2**20  # numbers that are worked on at a time, so that no second [N, K] is made
 _BATCH_ITERATIONS = 20  # the shares of a batch vary more than these leave
 _WARN_ABOVE = 0.05  # of `cluster_error`, which says what share is off, twice
 _TINY = 1e-30  # of a share: who has none yet comes nearer step by step, and stays finite
+_LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
 _SUM_ERROR = 1e-4  # of a marginal, that float32 shares and rounded fractions are forgiven
 
 
@@ -145,6 +147,16 @@ def solve(
     return Assignment(labels, u, cluster_error, example_error, steps)
 
 
+def check_solved(found: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+    """Returns solved labels and what goes with them; raises unless their losses are numbers."""
+    if not np.isfinite(found["head_losses"]).all():
+        raise ValueError(
+            "`images` must have finite features where labels are solved. Received: NaN or "
+            "infinity; the training diverged, start again with a smaller learning rate."
+        )
+    return found
+
+
 def warn_of_error(cluster_error: float, strength: float) -> None:
     """Warns if the clusters of a plan do not have their shares."""
     if cluster_error > _WARN_ABOVE:
@@ -159,17 +171,19 @@ def warn_of_error(cluster_error: float, strength: float) -> None:
 def solve_batch(logits: tf.Tensor, shares: tf.Tensor, strength: float) -> tf.Tensor:
     """Returns labels of a batch, int32 `[B, H]`, as `solve` finds them of a whole set.
 
+    The batch is that of all replicas, of which each gets the labels of its own part.
+
     Args:
         logits: float32 `[B, H, K]`, of H heads.
         shares: float32 `[H, K]`.
         strength: Float.
     """
-    scores = strength * tf.nn.log_softmax(logits)
+    scores = strength * tf.nn.log_softmax(_replicas.gathered(logits))
     u = tf.zeros_like(shares)
     for _ in range(_BATCH_ITERATIONS):
         found = tf.reduce_mean(tf.nn.softmax(scores + u), axis=0)  # [H, K]
         u += tf.math.log(shares) - tf.math.log(tf.maximum(found, _TINY))
-    return tf.argmax(scores + u, axis=-1, output_type=tf.int32)
+    return _replicas.own(tf.argmax(scores + u, axis=-1, output_type=tf.int32))
 
 
 _compiled = tf.function(solve, jit_compile=True, autograph=False)
@@ -190,6 +204,15 @@ def free_shares(
     free = tf.exp(_shares(logits, strength, tf.zeros(num_clusters), chunk_size)[0])
     free = tf.maximum(free, least / num_clusters)
     return free / tf.reduce_sum(free)
+
+
+def wanted_shares(
+    marginal: Sequence[float] | str | None, logits: tf.Tensor, strength: float
+) -> tf.Tensor:
+    """Returns the shares that `SelfLabeling` goes to, `[K]`; "learned" are those of the plan."""
+    if isinstance(marginal, str):
+        return free_shares(logits, strength, least=_LEAST_SHARE)
+    return tf.constant(check_marginal(marginal, logits.shape[1]), tf.float32)
 
 
 def share_counts(marginal: Sequence[float] | None, num_clusters: int, num_rows: int) -> np.ndarray:

@@ -3,6 +3,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfbind import _replicas
 from tfbind._validation import check_choice, check_integer, check_number
 
 
@@ -112,10 +113,12 @@ class Standardization(keras.layers.Layer):
             mean = tf.reshape(self.mean[of, index, :], shape)
             variance = tf.reshape(self.variance[of, index, :], shape)
         else:
-            axes = list(rows) if self.kind == "batch" else [-1]
-            mean, variance = tf.nn.moments(inputs, axes, keepdims=True)
+            if self.kind == "batch":
+                mean, variance = _replicas.moments(inputs, list(rows))
+            else:
+                mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
             if update and self.kind == "batch":
-                count = tf.size(inputs) // tf.size(mean)
+                count = _replicas.number() * tf.size(inputs) // tf.size(mean)
                 self._update(self._chosen(index, member), count, mean, variance, update)
         return (inputs - mean) * tf.math.rsqrt(variance + self.epsilon), mean, variance
 

@@ -186,12 +186,12 @@ class BaseModel(CheckedModel):
         self, logged: Mapping, totals: Sequence[tf.Tensor], batch: Mapping
     ) -> dict[str, tf.Tensor]:
         rows = tf.shape(batch["image"])[0]
-        self._loss_tracker.update_state(tf.add_n(totals), sample_weight=rows)
+        self._loss_tracker.update_state(_known(tf.add_n(totals), rows), sample_weight=rows)
         results = {"loss": self._loss_tracker.result()}
         for name, value in logged.items():
             tracker = self.trackers[name]
             if not isinstance(value, tuple):
-                value = (value,) if value.shape.rank else (value, rows)
+                value = (value,) if value.shape.rank else (_known(value, rows), rows)
             tracker.update_state(*value)
             result = tracker.result()
             results |= {name: result} if tf.is_tensor(result) else result
@@ -199,7 +199,8 @@ class BaseModel(CheckedModel):
 
     def _get_metrics_result_or_logs(self, logs: Mapping) -> dict[str, Any]:
         # Keras calls it out of the graph, where metrics such as a best matching are known.
-        exact = self.get_metrics_result()
+        with self.distribute_strategy.scope():
+            exact = self.get_metrics_result()
         return {name: exact[name] for name in logs}
 
     # What Keras users call.
@@ -241,16 +242,21 @@ class BaseModel(CheckedModel):
                     f"`{name}` must be None: a {type(self).__name__} has a loss and metrics of its "
                     f"own. Received: {name}={value!r}; score what `predict` returns instead."
                 )
-        super().compile(
-            optimizer,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-        )
-        # At once: neither XLA under a strategy nor a resumed training can wait for the first step.
-        if not self.optimizer.built:
-            self.optimizer.build([v for player in self.players() for v in player.variables])
+        self.check_scope()
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=jit_compile,
+                auto_scale_loss=auto_scale_loss,
+            )
+            # At once: neither a strategy nor a resumed training can wait for the first step.
+            if not self.optimizer.built:
+                self.optimizer.build([v for player in self.players() for v in player.variables])
+        self.check_distribution()
+        for each in self.optimizers:
+            self.check_optimizer(each)
 
     def compile_from_config(self, config: dict) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -313,6 +319,11 @@ def _mean(name: str, term: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Ten
             "Received: weights of the examples."
         )
     return losses.batch_mean(term, sample_weight)
+
+
+def _known(value: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Returns what is of a batch as a whole; 0 of none, as a replica may get of a last batch."""
+    return tf.where(rows > 0, value, tf.zeros_like(value))
 
 
 def _per_replica(loss: tf.Tensor) -> tf.Tensor:

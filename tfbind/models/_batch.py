@@ -16,9 +16,10 @@ import tensorflow as tf
 from tfbind._rows import check_lazy, dense, differ, is_lazy, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
-# Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's own.
+# Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's.
 _OPEN, _CLOSE = "«", "»"
 
+SIZE = 32  # of a batch where there is no `batch_size`: Keras' own
 _EXAMPLES = ("image", "unlabeled_image")  # what models that normalise by a batch do it by
 _DIFFERING = "`{}` must differ in each batch, which is divided by its deviation."
 
@@ -188,7 +189,7 @@ def checked_dataset(
 
     def check(number: tf.Tensor, parts: Any) -> dict:
         batch = to_dict(*(parts if isinstance(parts, tuple) else (parts,)))
-        where = tf.strings.join([" in batch ", _text(number)])
+        where = tf.strings.join([" in batch ", text(number)])
         return {
             key: _check_tensor(fields, key, value, fewest, where) for key, value in batch.items()
         }
@@ -239,8 +240,8 @@ def _check_tensor(
         rule = f"`{field.title}` must lie in [{field.low}, {field.high}]."
         after = "; rescale them first."
     low, high = tf.reduce_min(value), tf.reduce_max(value)
-    received = ("values from ", _text(low), " to ", _text(high), where, after)
-    checks = [_assertion(_within(low, high, field), rule, *received)]
+    received = ("values from ", text(low), " to ", text(high), where, after)
+    checks = [assertion(_within(low, high, field), rule, *received)]
     if key in _EXAMPLES and fewest > 1:
         checks += _variance_checks(field, value, fewest, where)
     with tf.control_dependencies(checks):
@@ -255,8 +256,8 @@ def _variance_checks(
     after = "; drop the remainder of the dataset, or choose another batch size."
     differ = tf.reduce_any(value != value[:1])
     return [
-        _assertion(rows >= fewest, few, _text(rows), where, after),
-        _assertion(differ, _DIFFERING.format(field.title), "equal ones", where, "."),
+        assertion(rows >= fewest, few, text(rows), where, after),
+        assertion(differ, _DIFFERING.format(field.title), "equal ones", where, "."),
     ]
 
 
@@ -274,11 +275,11 @@ def _within(low: tf.Tensor, high: tf.Tensor, field: Field) -> tf.Tensor:
     return fits if field.high is None else fits & (high <= field.high)
 
 
-def _text(number: tf.Tensor) -> tf.Tensor:
+def text(number: tf.Tensor) -> tf.Tensor:
     return tf.strings.as_string(number, shortest=number.dtype.is_floating)
 
 
-def _assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
+def assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
     sentence = tf.strings.join([_OPEN, rule, " Received: ", *received, _CLOSE])
     return tf.debugging.Assert(holds, [sentence], summarize=1)
 

@@ -11,12 +11,11 @@ from tfbind import seeds
 from tfbind._validation import check_integer
 from tfbind.models import _batch, _given
 from tfbind.models._batch import Field
+from tfbind.models._distribution import DistributedModel, by_position
 from tfbind.models._finite_loss import FiniteLoss
 
-_BATCH = 32  # Keras' own where there is no `batch_size`
 
-
-class CheckedModel(keras.Model):
+class CheckedModel(DistributedModel):
     """A Keras model of examples of one `event_shape`, which checks what it is given.
 
     `fit`, `evaluate` and `predict` take what Keras' own do: arrays, flat dicts of arrays, datasets
@@ -88,14 +87,13 @@ class CheckedModel(keras.Model):
                 "`class_weight` must be None. Received: "
                 f"class_weight={class_weight!r}; weigh the examples by `sample_weight`."
             )
+        self.check_distribution()
         data = self._checked(x, y, sample_weight, training=True)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             checked = self._checked(*parts, training=False)
-            validation_data = (_evaluated(checked, validation_batch_size or batch_size),)
-        feed, steps = self._feed(data, batch_size, initial_epoch)
-        if _batch.holds_lazy(feed):
-            feed = _batch.batches(feed, batch_size or _BATCH, shuffle)
+            validation_data = (self._evaluated(checked, validation_batch_size or batch_size),)
+        feed, steps = self._fed(data, batch_size, initial_epoch, shuffle)
         if _batch.holds_arrays(data) and not _batch.holds_arrays(feed):
             if validation_split:
                 raise ValueError(
@@ -104,7 +102,7 @@ class CheckedModel(keras.Model):
                     "validation_data."
                 )
             batch_size = None
-        with _batch.one_sentence():
+        with _batch.one_sentence(), self._joint_normalization():
             return super().fit(
                 feed,
                 batch_size=batch_size,
@@ -136,7 +134,7 @@ class CheckedModel(keras.Model):
         """Scores as `keras.Model.evaluate` does; see the class for what `x` and `y` may be."""
         if not kwargs:  # else `fit` asks, with what it has checked
             x, y, sample_weight = self._checked(x, y, sample_weight, training=False), None, None
-            x = _evaluated(x, batch_size)
+            x = self._evaluated(x, batch_size)
         with _batch.one_sentence():
             return super().evaluate(
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **kwargs
@@ -152,9 +150,11 @@ class CheckedModel(keras.Model):
     ) -> dict[str, np.ndarray]:
         """Returns what `call` does, as arrays, for any number of examples."""
         x = self._checked(x, training=False)
+        if self.has_other_workers:
+            return self._predict_here(x, batch_size, steps)
         if _batch.holds_arrays(x):
-            rows, batch_size = x["image"].shape[0], batch_size or _BATCH
-            if rows <= batch_size and not callbacks and not steps:
+            rows, batch_size = x["image"].shape[0], batch_size or _batch.SIZE
+            if rows <= batch_size and not callbacks and not steps and self.num_replicas == 1:
                 # A pipeline of its own would take longer than the model
                 return self._predict_one(_batch.dense_batch(x), verbose)
             x = _batch.batches(x, batch_size)
@@ -178,6 +178,7 @@ class CheckedModel(keras.Model):
         return_dict: bool = False,
     ) -> Any:
         """Runs one step of `fit` on one batch; see Keras."""
+        self.check_alone("train_on_batch", "fit")
         if class_weight is not None:
             raise ValueError(
                 f"`class_weight` must be None. Received: class_weight={class_weight!r}."
@@ -189,12 +190,16 @@ class CheckedModel(keras.Model):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Runs one step of `evaluate` on one batch; see Keras."""
+        self.check_alone("test_on_batch", "evaluate")
         data = self._checked(x, y, sample_weight, training=False)
         return super().test_on_batch(_batch.dense_batch(data), return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """Returns what `call` does, as arrays, for one batch."""
-        return super().predict_on_batch(_batch.dense_batch(self._checked(x, training=False)))
+        x = self._checked(x, training=False)
+        if self.num_replicas > 1:
+            return self._predict_here(x, x["image"].shape[0], None)
+        return super().predict_on_batch(_batch.dense_batch(x))
 
     # Checks.
 
@@ -216,7 +221,7 @@ class CheckedModel(keras.Model):
             return data, None
         from tfbind.data import pipelines  # loads TFDS, which a served model does without
 
-        batch_size = check_integer("batch_size", batch_size or _BATCH, self.fewest_rows)
+        batch_size = check_integer("batch_size", batch_size or _batch.SIZE, self.fewest_rows)
         return pipelines.semi_supervised_epochs(
             data["image"],
             data["label"],
@@ -238,6 +243,36 @@ class CheckedModel(keras.Model):
         own = [each for each in self.own_callbacks(data) if type(each) not in kinds]
         return [*given, *own]
 
+    def _fed(
+        self, data: Any, batch_size: int | None, initial_epoch: int, shuffle: bool
+    ) -> tuple[Any, int | None]:
+        """Returns what `_feed` does, such that every replica gets its part of each batch."""
+        if self.has_other_workers:
+            self.check_same_seed(self.seed)
+        feed, steps = self._feed(data, batch_size, initial_epoch)
+        if _batch.holds_arrays(feed) and shuffle and self.has_other_workers:
+            feed, steps = self._alike(feed, batch_size, initial_epoch)
+        if _batch.holds_lazy(feed):
+            feed = _batch.batches(feed, batch_size or _batch.SIZE, shuffle)
+        return self._dealt(feed, batch_size), steps
+
+    def _alike(
+        self, arrays: Mapping, batch_size: int | None, initial_epoch: int
+    ) -> tuple[Any, int]:
+        """Returns arrays as a pipeline with the same order on every worker."""
+        from tfbind.data import pipelines
+
+        batch_size = check_integer("batch_size", batch_size or _batch.SIZE, self.fewest_rows)
+        seed = seeds.base_seed(self.seed)
+        return pipelines.array_epochs(arrays, batch_size, seed, initial_epoch)
+
+    def _evaluated(self, data: Any, batch_size: int | None) -> Any:
+        """Returns checked data as Keras can go through them; see `_batch.batches`."""
+        if _batch.holds_lazy(data) or (_batch.holds_arrays(data) and self.has_other_workers):
+            data = _batch.batches(data, batch_size or _batch.SIZE)
+        is_shared = isinstance(data, tf.data.Dataset) and self.num_replicas > 1
+        return by_position(data) if is_shared else data
+
     def _as_batch(self, data: Any, training: bool) -> dict[str, tf.Tensor]:
         batch = _batch.as_dict(
             *keras.utils.unpack_x_y_sample_weight(data),
@@ -254,8 +289,3 @@ class CheckedModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "event_shape": self.event_shape}
-
-
-def _evaluated(data: Any, batch_size: int | None) -> Any:
-    """Returns checked data as Keras can go through them: lazy ones as a pipeline."""
-    return _batch.batches(data, batch_size or _BATCH) if _batch.holds_lazy(data) else data

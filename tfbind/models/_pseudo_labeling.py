@@ -91,7 +91,7 @@ class PseudoLabelingModel(ClusteringModel, CalibratedModel, RelabelingModel):
 
     @property
     def has_labeled(self) -> bool:
-        return bool(np.any(self.class_weights))
+        return bool(np.any(self.class_weights.numpy()))
 
     def clusterings(self, images: np.ndarray) -> np.ndarray:
         """The one that the members have in common, or each member's own."""

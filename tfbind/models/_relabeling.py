@@ -66,7 +66,8 @@ class RelabelingModel(BaseModel):
         """Makes room for labels, unless there is room for as many rows already."""
         if num_rows != self.row_labels.num_rows:
             self.has_new_rows = True
-            self.row_labels.resize(num_rows)
+            with self.distribute_strategy.scope():
+                self.row_labels.resize(num_rows)
             if self.compiled:
                 self.make_train_function(force=True)  # the old one looks up what is gone
 

@@ -5,16 +5,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind import seeds
+from tfbind import _replicas, seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.labeling.mixture import check_first_labels, mixture_labels
 from tfbind.labeling.sinkhorn import (
     check_enough_rows,
     check_marginal,
-    free_shares,
+    check_solved,
     share_counts,
     solve,
     solve_batch,
+    wanted_shares,
     warn_of_error,
 )
 from tfbind.layers import AdditiveGaussianNoise
@@ -30,7 +31,6 @@ from tfbind.models._renumbering import renumbered
 _BATCH = 500  # of examples whose features are taken at a time
 _LEARNED = "learned"  # the `marginal` that is found in the data
 _SHARE_RATE = 0.2  # at which shares move at a label step
-_LEAST_SHARE = 0.2  # of an equal one, that every cluster keeps while shares are learned
 _LOSS_RATE = 0.01  # at which the losses of the heads are averaged over steps
 _SCHEDULE = ("num_label_steps", "num_label_epochs", "num_online_epochs")
 
@@ -221,7 +221,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         labels = self._labels(batch, seed) if training else tf.argmax(logits, axis=-1)  # [B, H]
         costs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         if training and self.num_online_epochs:
-            step = tf.reduce_mean(costs, axis=0) - self.online_losses
+            step = _replicas.mean(costs, axis=0) - self.online_losses
             self.online_losses.assign_add(_LOSS_RATE * step)
         terms = {
             "cross_entropy": tf.reduce_mean(costs, axis=-1),
@@ -244,8 +244,15 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             view = self._view(batch["image"], seeds.split(seed, 2)[1])
             return solve_batch(self.logits(self.embed(view)), self.shares, self.strength)
 
-        has_labeled = tf.reduce_any(self.head_losses > 0)
-        return tf.cond(has_labeled, given, found) if self.num_online_epochs else given()
+        if not self.num_online_epochs:
+            return given()
+        if _replicas.number() > 1:  # which cannot do anything together inside of a condition
+            return given() if self._learns_given else found()
+        return tf.cond(tf.reduce_any(self.head_losses > 0), given, found)
+
+    def make_train_function(self, force: bool = False) -> None:
+        self._learns_given = self.has_labeled
+        super().make_train_function(force)
 
     # Numbers of clusters.
 
@@ -289,7 +296,7 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
 
     @property
     def has_labeled(self) -> bool:
-        return bool(np.any(self.head_losses))
+        return bool(np.any(self.head_losses.numpy()))
 
     def prepare_labels(self, num_rows: int) -> None:
         check_enough_rows("images", num_rows, self.num_clusters)
@@ -315,14 +322,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             self.adopt_labels(mixture_labels(images, self.num_clusters, self.num_heads))
             return
         features = self.predict(images, _BATCH, verbose=0)["features"]
-        found = self._solve(tf.constant(features))
-        if not np.isfinite(found["head_losses"]).all():
-            raise ValueError(
-                "`images` must have finite features where labels are solved. Received: NaN or "
-                "infinity; the training diverged, start again with a smaller learning rate."
-            )
-        self.adopt_labels(found)
-        warn_of_error(float(self.cluster_error), self.strength)
+        self.adopt_labels(check_solved(self._solve(tf.constant(features))))
+        warn_of_error(float(self.cluster_error.numpy()), self.strength)
 
     def solve_labels(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the labels that suit the heads best, head by head; XLA compiles it.
@@ -341,7 +342,8 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             logits = features @ kernel + bias  # [N, K]
             found = solve(logits, shares, self.strength)
             costs = tf.nn.sparse_softmax_cross_entropy_with_logits(found.labels, logits)
-            shares += _SHARE_RATE * (self._wanted_shares(logits) - shares)
+            wanted = wanted_shares(self.marginal, logits, self.strength)
+            shares += _SHARE_RATE * (wanted - shares)
             return found.labels, tf.reduce_mean(costs), shares, found.cluster_error
 
         size = (-1, self.num_heads, self.num_clusters)
@@ -357,20 +359,17 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
             "cluster_error": tf.reduce_max(errors),
         }
 
-    def _wanted_shares(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the shares to go to, `[K]`, for logits `[N, K]` of the training set."""
-        if not isinstance(self.marginal, str):
-            return tf.constant(check_marginal(self.marginal, self.num_clusters), tf.float32)
-        return free_shares(logits, self.strength, least=_LEAST_SHARE)
-
     def adopt_labels(self, found: Mapping[str, tf.Tensor]) -> None:
         """Makes what `solve_labels` found the labels to learn."""
         changed = tf.not_equal(found["labels"], self.row_labels.labels)
         self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
         self.cluster_error.assign(found["cluster_error"])
+        are_first = not self.has_labeled
         self.head_losses.assign(found["head_losses"])
         self.shares.assign(found["shares"])
         self.row_labels.assign(found["labels"])
+        if are_first and self.num_replicas > 1:
+            self.make_train_function(force=True)
 
     # What leaves the process.
 

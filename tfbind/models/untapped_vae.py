@@ -5,7 +5,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfbind import losses, seeds
+from tfbind import _replicas, losses, seeds
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.distributions import RelaxedLabels
 from tfbind.layers import mlp
@@ -222,8 +222,9 @@ class UntappedVAE(ClassVAE):
 
     def log_class_marginal(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns log q(y), nats `[k]`: q(y) is the mean of q(y|x) over a batch of images."""
-        total = tf.reduce_logsumexp(tf.nn.log_softmax(logits), axis=0)
-        return total - tf.math.log(tf.cast(tf.shape(logits)[0], tf.float32))
+        log_p = _replicas.gathered(tf.nn.log_softmax(logits))
+        total = tf.reduce_logsumexp(log_p, axis=0)
+        return total - tf.math.log(tf.cast(tf.shape(log_p)[0], tf.float32))
 
     # Training.
 

@@ -222,7 +222,8 @@ class Preset:
             model = self.model.make({**vars(self.task), "event_shape": tuple(event_shape)})
         if start is not None:
             _start_from(model, start)
-        model.compile(self.optimizer.make(), jit_compile=True)
+        with model.distribute_strategy.scope():
+            model.compile(self.optimizer.make(), jit_compile=model.num_replicas == 1)
         return model
 
     def each_start(self) -> "list[Preset]":

@@ -1,8 +1,9 @@
 """From a preset to a trained, scored and drawn run."""
 
 import functools
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -26,6 +27,7 @@ from tfbind.training.source import Source
 from tfbind.training.starts import best_place
 from tfbind.training.tasks import TrainingData
 from tfbind.training.tasks.base import Examples
+from tfbind.training.workers import Team, one_sentence, team_of
 
 # One XLA call runs this many steps at most, so that the progress bar still moves.
 _MAX_STEPS_PER_EXECUTION = 100
@@ -44,6 +46,8 @@ def train(
     data: OwnData | Path | None = None,
     checkpoint_interval: float = 20.0,
     processes: int = 1,
+    workers: Sequence[str] | None = None,
+    index: int | None = None,
     verbose: int = 1,
 ) -> keras.Model:
     """Trains `preset` into a run folder; resumes what a killed run left there.
@@ -62,6 +66,10 @@ def train(
         data: Files to train on instead: what `own_data` returns, or a path that it takes.
         checkpoint_interval: Seconds between checkpoints at least.
         processes: Integer >= 1, starts that are trained at once; see `processes.side_by_side`.
+        workers: The addresses HOST:PORT of all processes that train together, the same call in
+            each; or None. Only the first of them writes to `run`, and the batch of the preset is
+            that of all. See `docs/distribution.md`.
+        index: Integer, the place of this process among `workers`, from 0 on.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
 
     Returns:
@@ -71,15 +79,44 @@ def train(
     Raises:
         ValueError: If the folder holds another run, data is missing, or the training diverged.
     """
+    team = team_of(workers, index)
     run, source = Run(run), _source(preset, data_dir, images, labels, data)
+    if team is not None:
+        return _train_together(preset, run, source, team, checkpoint_interval, verbose)
+    if preset.starts == 1:
+        return _train_one(preset, run, source, checkpoint_interval, verbose)
     given = source.described()
     run.check(preset, given)
     if run.is_finished:
         return run.load()
+    settings = (data_dir, images, labels, source.own, checkpoint_interval)
+    with run.claimed(preset, given):
+        return _train_starts(preset, run, settings, processes, verbose)
+
+
+def _train_together(
+    preset: Preset, run: Run, source: Source, team: Team, checkpoint_interval: float, verbose: int
+) -> keras.Model:
+    """Trains as one of several workers."""
     if preset.starts > 1:
-        settings = (data_dir, images, labels, source.own, checkpoint_interval)
-        with run.claimed(preset, given):
-            return _train_starts(preset, run, settings, processes, verbose)
+        raise ValueError(
+            f"`starts` must be 1 with several workers. Received: starts={preset.starts}."
+        )
+    with one_sentence():
+        team.check_alike("preset", json.dumps(preset.to_json()))
+        with team.folder_of(run) as own, team.strategy.scope():
+            shown = verbose if team.is_chief else 0
+            return _train_one(preset, own, source, checkpoint_interval, shown)
+
+
+def _train_one(
+    preset: Preset, run: Run, source: Source, checkpoint_interval: float, verbose: int
+) -> keras.Model:
+    """Trains from one start, or loads what has been trained."""
+    given = source.described()
+    run.check(preset, given)
+    if run.is_finished:
+        return run.load()
     examples = source.training()
     training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
@@ -273,7 +310,8 @@ def _fit(
     if model.needs_calibration:
         # On the batches of the first epoch, whichever epoch a resumed run begins with
         callbacks.append(Calibration(stream(0)[0].take(steps)))
-    model.steps_per_execution = _largest_divisor(steps, _MAX_STEPS_PER_EXECUTION)
+    most = _MAX_STEPS_PER_EXECUTION if model.num_replicas == 1 else 1  # all that Keras can
+    model.steps_per_execution = _largest_divisor(steps, most)
     with checkpoint.stoppable():
         model.fit(
             dataset,
