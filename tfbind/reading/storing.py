@@ -54,11 +54,17 @@ def key_of(files: Sequence[pathlib.Path], *circumstances: Any) -> str:
 def remembered(key: str, find: Callable[[], Any]) -> Any:
     """Returns what was found before under a key, or finds it: something that JSON holds."""
     path = cache_folder() / f"{key}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _files.replacing(path) as partial:
-            partial.write_text(json.dumps(find()))
+    with _locked(path):
+        if not path.exists():
+            with _files.replacing(path) as partial:
+                partial.write_text(json.dumps(find()))
     return json.loads(path.read_text())
+
+
+def _locked(path: pathlib.Path) -> filelock.BaseFileLock:
+    """Returns what lets one process at a time make a file of the cache; the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(path.with_suffix(".lock"))
 
 
 class Store:
@@ -78,8 +84,7 @@ class Store:
             parts: Function from a list, for notes, to pairs: examples float32
                 `[m, *event_shape]`, and integers `[m, 2]` that say where each is from.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self.path.with_suffix(".lock")):
+        with _locked(self.path):
             if not self.path.exists():
                 self._write(parts)
         return self
