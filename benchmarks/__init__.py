@@ -19,4 +19,5 @@ NAMES = (
     "pseudo_label_ensemble",
     "labeling",
     "serving",
+    "precision",
 )
