@@ -21,4 +21,5 @@ NAMES = (
     "serving",
     "streaming",
     "workers",
+    "precision",
 )

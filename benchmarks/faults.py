@@ -68,7 +68,7 @@ def _faults(preset: Preset, kills: int, end: float, draws: random.Random) -> tup
         alone, killed = pathlib.Path(scratch) / "alone", pathlib.Path(scratch) / "killed"
         first = Trial(preset, alone)
         if not first.ends():
-            raise RuntimeError(f"The training of {preset.name!r} did not end.")
+            raise RuntimeError(f"The training of {preset.name!r} did not end; see above.")
         keep()
         met, unreadable, stuck, ended, same = [0] * len(_PHASES), 0, 0, 0, 0
         while True:

@@ -58,9 +58,10 @@ class CAPIRunner:
         self._c.TF_SetConfig(options, config, ctypes.c_size_t(len(config)), self._status)
         buffer = ctypes.cast(self._c.TF_NewBuffer(), ctypes.POINTER(_Buffer))
         tags = (ctypes.c_char_p * 1)(b"serve")
-        session = self._c.TF_LoadSessionFromSavedModel(
-            options, None, os.fsencode(folder), tags, 1, self._graph, buffer, self._status
-        )
+        with _layout.without_patterns(folder) as path:
+            session = self._c.TF_LoadSessionFromSavedModel(
+                options, None, os.fsencode(path), tags, 1, self._graph, buffer, self._status
+            )
         self._session = ctypes.c_void_p(session)
         self._check()
         content = ctypes.string_at(buffer.contents.data, buffer.contents.length)

@@ -7,10 +7,14 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
+from tfbind import _files
+
 SAVED_MODEL = "saved_model.pb"
 
 # TF Serving reads no file of this folder but the warm-up file.
 EXTRA = "assets.extra"
+
+_PATTERN = set("*?[]\\{}")
 
 
 def is_one_file(path: str | os.PathLike) -> bool:
@@ -102,19 +106,38 @@ def written_at_once(folder: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary folder in `folder`, which is made if need be, for files to move out of.
 
     Its name is no number, so that a TF Serving that polls `folder` passes it over. If the body
-    raises, nothing stays: not the temporary folder, nor `folder` if it is new.
+    raises, nothing stays: not the temporary folder, nor `folder` if it is new; an error of the
+    system, such as a full disk, names `folder`.
     """
     folder = pathlib.Path(folder)
     existed = folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
+        with (
+            _files.naming(folder),
+            tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary,
+        ):
             yield pathlib.Path(temporary)
     except BaseException:
         if not existed:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
         raise
+
+
+@contextlib.contextmanager
+def without_patterns(folder: str | os.PathLike) -> Iterator[str]:
+    """Yields a path of a folder that TensorFlow finds the weights of a SavedModel by.
+
+    It takes some characters for those of a pattern; then the path is that of a link elsewhere.
+    """
+    if not _PATTERN & set(str(folder)):
+        yield str(folder)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = pathlib.Path(scratch) / "saved_model"
+        link.symlink_to(pathlib.Path(folder).resolve(), target_is_directory=True)
+        yield str(link)
 
 
 def folder_size(folder: pathlib.Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfbind.export import _answers, _c_api, _operations, _sealing, _warmup
+from tfbind.export import _answers, _c_api, _layout, _operations, _sealing, _warmup
 from tfbind.export.samples import sample_inputs
 from tfbind.export.saved_model_runner import SavedModelRunner
 
@@ -49,8 +49,8 @@ class EagerRunner:
     """Runs a SavedModel as `tf.saved_model.load` gives it."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        with tf.device("CPU"):
-            self._loaded = tf.saved_model.load(str(folder))
+        with tf.device("CPU"), _layout.without_patterns(folder) as path:
+            self._loaded = tf.saved_model.load(path)
 
     def close(self) -> None:
         self._loaded = None

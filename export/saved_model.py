@@ -7,6 +7,7 @@ from tfbind import reading
 from tfbind._validation import check_integer
 from tfbind.export import _answers, _endpoints, _layout, _sealing, _warmup
 from tfbind.export.card import describe, write_card
+from tfbind.models._endpoints import write_out
 
 
 def export_saved_model(
@@ -78,7 +79,7 @@ def write_archive(traced: dict[str, _endpoints.TracedEndpoint], folder: pathlib.
     archive = keras.export.ExportArchive()
     for name, entry in traced.items():
         archive.add_endpoint(name, entry.function)
-    archive.write_out(str(folder), verbose=False)
+    write_out(archive, folder)
 
 
 def _choose_version(directory, version):

@@ -91,8 +91,8 @@ def _load(session, folder):
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        with session.graph.as_default():
-            return tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+        with session.graph.as_default(), _layout.without_patterns(folder) as path:
+            return tf.compat.v1.saved_model.loader.load(session, ["serve"], path)
     finally:
         logger.setLevel(level)
 

@@ -98,7 +98,12 @@ def export_tflite(
 
 def _convert(traced, quantize, folder):
     write_archive(traced, folder)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=list(traced))
+    with _layout.without_patterns(folder) as path:
+        return _converted(traced, quantize, path)
+
+
+def _converted(traced, quantize, path):
+    converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=list(traced))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize in ("float16", "dynamic"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

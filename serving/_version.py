@@ -71,7 +71,8 @@ class Version:
         ).meta_graphs
         graph = next(graph for graph in graphs if "serve" in graph.meta_info_def.tags)
         self.signature_defs = dict(graph.signature_def)
-        self._model = tf.saved_model.load(str(self._path))
+        with _layout.without_patterns(self._path) as path:
+            self._model = tf.saved_model.load(path)
         self._alone = dict(self._model.signatures)
         self.signatures = {
             name: describe(self.signature_defs[name]) for name in sorted(self._alone)

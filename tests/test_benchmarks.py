@@ -31,6 +31,7 @@ TINY = {
         },
         "num_members": 2, "rounds": 1,
     },
+    "precision": {"epochs": {"rc": 1}},
     "reconstruction_clustering": {
         "num_images": 20, "hidden_units": 20, "epochs": 1, "rounds": 2, "numpy_rounds": 1,
     },
@@ -56,7 +57,7 @@ TINY = {
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
-SLOW = ("pseudo_label_ensemble", "tagger", "workers")  # to compile, or to start
+SLOW = ("precision", "pseudo_label_ensemble", "tagger", "workers")  # to compile, or to start
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,
     "intercept": 0.0, "sizes": [1, 2, 4], "times": [1.0, 2.0, 4.0], "axis": "N", "fixed": "K 3",

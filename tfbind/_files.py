@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -10,16 +11,33 @@ from collections.abc import Iterator
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside `path`, of the same suffix, that takes its place after the body.
 
-    If the body raises, `path` stays as it was and nothing is left beside it.
+    If the body raises, `path` stays as it was and nothing is left beside it; an error of the
+    system, such as a full disk, names `path`.
     """
     path = pathlib.Path(path)
     partial = partial_path(path)
-    make_empty(partial)
+    with naming(path):
+        make_empty(partial)
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Makes an error of the system in the body say which file or folder was written.
+
+    The system says so of a file that cannot be opened, but not of one that cannot be filled.
+    """
     try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        what = error.strerror or " ".join(str(error).split())  # a library may have its own text
+        raise OSError(error.errno or errno.EIO, what, os.fspath(path)) from error
 
 
 def partial_path(path: pathlib.Path) -> pathlib.Path:

@@ -46,6 +46,11 @@ def test_a_good_saved_model(saved_model, path):
     json.dumps(report)
 
 
+def test_a_folder_whose_name_looks_like_a_pattern(saved_model, tmp_path):
+    folder = shutil.copytree(saved_model, tmp_path / "a [1] *b?")
+    assert export.check_artifact(folder)["loaders"] == ["session", "python", "c"]
+
+
 @pytest.mark.tflite
 def test_a_good_tflite_file(tflite):
     report = export.check_artifact(tflite)

@@ -1,5 +1,6 @@
 """What a model serves: named functions of named tensors, and how they get into a SavedModel."""
 
+import errno
 import math
 import os
 import types
@@ -124,4 +125,12 @@ def write_saved_model(endpoints: Mapping[str, Endpoint], path: str | os.PathLike
                 guarded(endpoint).function, input_signature=list(endpoint.inputs), autograph=False
             ),
         )
-    archive.write_out(str(path), verbose=False)
+    write_out(archive, path)
+
+
+def write_out(archive: keras.export.ExportArchive, path: str | os.PathLike) -> None:
+    """Writes an archive as a SavedModel; raises OSError if there is no room for it."""
+    try:
+        archive.write_out(str(path), verbose=False)
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message.split("\n")[0], str(path)) from error

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfbind import _files
 from tfbind.training.keras_file import RefusedCodeError, load_keras
 
 
@@ -160,13 +161,15 @@ class Checkpoint(keras.callbacks.Callback):
         # Of a killed process; a link in such a place is not followed, and fails
         for path in self.directory.glob("checkpoint-*.partial"):
             shutil.rmtree(path)
-        folder.mkdir()
-        try:
-            self._write(folder)
-            os.rename(folder, folder.with_suffix(""))
-        except OSError:  # as on a full disk, where it would take up what is left
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        whole = folder.with_suffix("")
+        with _files.naming(whole):
+            folder.mkdir()
+            try:
+                self._write(folder)
+                os.rename(folder, whole)
+            except OSError:  # as on a full disk, where it would take up what is left
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         for path in sorted(self.directory.glob("checkpoint-?????"))[:-2]:
             shutil.rmtree(path, ignore_errors=True)
 
