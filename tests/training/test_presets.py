@@ -232,6 +232,16 @@ def test_the_mixture_has_the_settings_of_the_paper(name):
         assert sum(counts) == 73257  # the images of SVHN's training set
 
 
+@pytest.mark.parametrize("name", ["amm-mnist-invariant", "samm-mnist-100-invariant"])
+def test_the_mixture_that_compares_views_averages_its_weights(name):
+    model = presets.get(name).build((28, 28, 1))
+    assert all(optimizer.use_ema for optimizer in model.optimizers)
+    weights = model.players()[0].weights
+    assert weights["invariance_cost"] == 50.0
+    assert float(weights["cycle_cost"]) == 0.0  # before the first step
+    assert model.corruption.rotation == 15.0
+
+
 # facts F.4: clusters, weight of the information, threshold, epochs in all, and the error.
 KINGDRA = {
     "kingdra-mnist": (10, 0.1, 0.9, 250, 0.015),

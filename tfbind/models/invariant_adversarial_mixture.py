@@ -122,6 +122,10 @@ class InvariantAdversarialMixture(AdversarialMixture):
             terms["cycle_cost"] = self.cycle_cost(generated)
         return terms
 
+    def view(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns distorted examples, or the same without a `corruption`, `[B, *event_shape]`."""
+        return images if self.corruption is None else self.corruption.corrupt(images, seed)
+
     def invariance_cost(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Returns how far components are from telling much, and from being those of the views.
 
@@ -132,8 +136,8 @@ class InvariantAdversarialMixture(AdversarialMixture):
         Returns:
             float32 `[]`, in nats, >= 0, of which only the class encoder has a gradient.
         """
-        views = self.corruption.corrupt(images, seed)
-        logits = self.inferring.class_logits(tf.concat([images, views], axis=0))
+        both = tf.concat([images, self.view(images, seed)], axis=0)
+        logits = self.inferring.class_logits(both)
         p = tf.nn.softmax(logits)
         expected = tf.reduce_sum(tf.reduce_mean(p, axis=0) * np.log(self.class_probabilities))
         information = losses.negative_mutual_information(p, _MARGINAL_WEIGHT)

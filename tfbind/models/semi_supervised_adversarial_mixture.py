@@ -123,8 +123,8 @@ class SemiSupervisedAdversarialMixture(InvariantAdversarialMixture):
         terms = super().loss_terms(batch, seed, training)
         if self.label_weight and "label" in batch:
             images = batch["image"]
-            if training and self.corruption is not None:
-                images = self.corruption.corrupt(images, seeds.split(seed, 5)[4])
+            if training:
+                images = self.view(images, seeds.split(seed, 5)[4])
             terms["cross_entropy"] = self.cross_entropy(images, batch["label"])
         return terms
 
