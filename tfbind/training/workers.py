@@ -1,6 +1,7 @@
 """One training on several workers: who they are, what they know of each other, and who is lost."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 import pathlib
@@ -8,7 +9,6 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,8 @@ _LOST = (
 )
 
 
-class Team(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Team:
     """The workers of a training, as one of them sees it; the first is the chief."""
 
     strategy: tf.distribute.Strategy
