@@ -53,11 +53,10 @@ class Team:
 
     def check_alike(self, name: str, value: str) -> None:
         """Raises on a worker where `value` is not what it is at the chief's."""
-        chiefs = self.from_chief(value.encode()).decode()
-        if value != chiefs:
+        if self.from_chief(value.encode()) != value.encode():
             raise ValueError(
-                f"`{name}` must be the same on every worker. Received: {value} on worker "
-                f"{self.index}, and {chiefs} on worker 0."
+                f"`{name}` must be the same on every worker. Received: another one on worker "
+                f"{self.index} than on worker 0."
             )
 
     def from_chief(self, data: bytes) -> bytes:
