@@ -64,6 +64,7 @@ EXTRAS = {
         "tensorflow-serving-api==2.21.*",
         "uvicorn",
     ],
+    "ray": ["ray[data]>=2.60"],
     "stablehlo": ["jax==0.10.*"],  # the runner puts a program into an `Exported` of that version
     "tensorboard": ["tensorboard"],  # no longer comes with TensorFlow
     "tune": ["keras-tuner"],

@@ -19,5 +19,6 @@ NAMES = (
     "pseudo_label_ensemble",
     "labeling",
     "serving",
+    "streaming",
     "workers",
 )

@@ -18,6 +18,11 @@ def is_one_file(path: str | os.PathLike) -> bool:
     return pathlib.Path(path).suffix in (".tflite", ".onnx")
 
 
+def kind(path: str | os.PathLike) -> str:
+    """Returns what a card calls an artifact of this path: "saved_model", "tflite" or "onnx"."""
+    return pathlib.Path(path).suffix[1:] if is_one_file(path) else "saved_model"
+
+
 def check_suffix(path: str | os.PathLike, suffix: str) -> pathlib.Path:
     """Returns `path`, where a file of one kind is to be written; raises ValueError."""
     path = pathlib.Path(path)

@@ -12,6 +12,7 @@ from tfbind import reading
 from tfbind.export._decoding import decoded
 from tfbind.models._endpoints import Endpoint
 
+_NO_WORD = r"[^\pL\pN]+"  # what parts words
 _GREY = (0.299, 0.587, 0.114)
 _SIZE = (
     "height and width of the picture, in whose coordinates the image's are scaled and padded; -1 "
@@ -26,8 +27,9 @@ def prepared_endpoints(
 
     Of pictures there is `<endpoint>_image_bytes` for each endpoint that takes an image alone: its
     input `image_bytes` is the bytes of PNG, JPEG, GIF and BMP files. Of rows it is `from_row`,
-    which takes `numbers` and `kinds` in the order of the columns; of arrays `from_values`. What
-    cannot be prepared becomes NaN, to which the endpoint, a guarded one, has no answer.
+    which takes `numbers` and `kinds` in the order of the columns; of arrays `from_values`; of texts
+    `from_text`, which takes `text`, in UTF-8. What cannot be prepared becomes NaN, to which the
+    endpoint, a guarded one, has no answer.
     """
     if isinstance(preparation, reading.Pictures):
         return {
@@ -40,6 +42,8 @@ def prepared_endpoints(
         return {}
     if isinstance(preparation, reading.Rows):
         return {"from_row": _from_row(served, preparation)}
+    if isinstance(preparation, reading.Texts):
+        return {"from_text": _from_text(served, preparation)}
     plain = reading.Arrays(shape=preparation.event_shape)
     if not isinstance(preparation, reading.Arrays) or preparation == plain:
         return {}
@@ -180,6 +184,37 @@ def _scaled_values(
     scaled = (values - offset) / scale
     scaled = tf.clip_by_value(scaled, 0, 1) if unit else scaled
     return tf.cast(tf.where(tf.math.is_finite(values), scaled, math.nan), tf.float32)
+
+
+def _from_text(served: Endpoint, preparation: reading.Texts) -> Endpoint:
+    prints = _fingerprint(tf.constant(preparation.words)).numpy()
+    order = np.argsort(prints)
+    weights = np.array(preparation.weights, "float32")[order]
+    directions = np.array(preparation.directions, "float32")[order]
+    size = len(preparation.words)
+
+    def function(texts):
+        lower = tf.strings.lower(texts, encoding="utf-8")
+        words = tf.strings.split(tf.strings.regex_replace(lower, _NO_WORD, " "))  # [n, (words)]
+        found = _fingerprint(words.flat_values)
+        places = tf.minimum(tf.searchsorted(prints[order], found), size - 1)
+        known = tf.cast(tf.gather(prints[order], places) == found, tf.float32)
+        indices = tf.stack([tf.cast(words.value_rowids(), tf.int32), places], axis=1)
+        counts = tf.scatter_nd(indices, known, tf.stack([tf.size(texts), size]))
+        rows = counts * weights
+        rows = rows @ directions
+        rows = tf.math.divide_no_nan(rows, tf.norm(rows, axis=1, keepdims=True))
+        scaled = (rows + 1) / 2 if preparation.unit else rows * directions.shape[1] ** 0.5
+        return served.function(scaled)
+
+    spec = tf.TensorSpec([None], tf.string, name="text")
+    sample = {"text": base64.b64encode(preparation.words[0].encode()).decode()}
+    return Endpoint(function, (spec,), served.outputs, {}, sample)
+
+
+def _fingerprint(words: tf.Tensor) -> tf.Tensor:
+    """Returns int64 numbers of words, which a graph can look up without a table to be filled."""
+    return tf.strings.to_hash_bucket_fast(words, 2**62)
 
 
 def _from_values(served: Endpoint, preparation: reading.Arrays) -> Endpoint:

@@ -84,7 +84,7 @@ def hashes(folder: pathlib.Path) -> dict[str, str]:
 
 def check_files(folder: pathlib.Path, artifact: Mapping[str, Any]) -> None:
     """Raises ValueError, naming the file, if a SavedModel has others than its card says."""
-    expected, version = artifact.get("files", {}), artifact.get("version")
+    expected, version = artifact["files"], artifact["version"]
     if folder.name.isdigit() and int(folder.name) != version:
         raise ValueError(
             f"The folder of version {version} must have that name. Received: "

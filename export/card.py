@@ -7,7 +7,8 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from tfbind.export import _layout, _sealing
+from tfbind._forms import read_json
+from tfbind.export import _card_form, _layout, _sealing
 
 if TYPE_CHECKING:  # reading a card loads no TensorFlow
     import keras
@@ -86,10 +87,10 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
 
     Returns:
         A dict as in `build_card`; `sha256`, the card's own hash, and perhaps its `signature`; and
-        `artifact`: its `kind`, "saved_model" or "tflite". Of the first it has the `version`;
-        `files`, from path to SHA-256; and `answers`, from endpoint to output to a few `values` of
-        made-up inputs and the `tolerance` of a runtime for them. Of the second it has `quantize`,
-        `batch_size`, `bytes`, `sha256` and `errors`.
+        `artifact`: its `kind`, "saved_model", "tflite" or "onnx". The first has `version`; `files`,
+        from path to SHA-256; and `answers`, from endpoint to output to a few `values` of made-up
+        inputs and the `tolerance` of a runtime for them. The others have `bytes`, `sha256` and
+        `errors`; the second also `quantize` and `batch_size`, the third `opset`.
 
     Raises:
         ValueError: If there is no artifact or no readable card.
@@ -97,20 +98,17 @@ def read_card(path: str | os.PathLike) -> dict[str, Any]:
     find = _layout.find_file if _layout.is_one_file(path) else _layout.find_saved_model
     file = _layout.card_path(find(path))
     try:
-        card = json.loads(file.read_text("utf-8"))
-        if not isinstance(card.get("endpoints"), dict) or "artifact" not in card:
-            raise ValueError("no endpoints")
+        return read_json(file, _card_form.form_of(_layout.kind(path)))
     except FileNotFoundError as error:
         raise ValueError(
             f"`path` must be an artifact with its card. Received: path={str(path)!r}, where "
             f"{file} is missing; export the model again."
         ) from error
-    except (AttributeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f"`path` must be an artifact with a readable card. Received: path={str(path)!r}, "
             f"where {file} is damaged ({error}); export the model again."
         ) from error
-    return card
 
 
 def write_card(card: dict[str, Any], file: pathlib.Path, key: bytes | None = None) -> None:

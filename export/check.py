@@ -68,7 +68,7 @@ def check_artifact(path: str | os.PathLike, *, key: bytes | None = None) -> dict
 def _check_file(path, card):
     """Returns the report on a TFLite file, of one batch size, or an ONNX file, of any."""
     # A runtime would not notice a changed weight.
-    if _layout.sha256(path) != card["artifact"].get("sha256"):
+    if _layout.sha256(path) != card["artifact"]["sha256"]:
         raise ValueError(
             f"`path` must be the file that its card describes. Received: path={str(path)!r}, "
             "whose contents have changed since the export; export the model again."

@@ -19,6 +19,7 @@ from tfbind.serving._layout import METRICS
 
 # The newest release of the server whose notes are out; the only place that names it.
 _IMAGE = "tensorflow/serving:2.20.0"
+_DEFAULT = "serving_default"
 _FOLDER = "serving"
 _CORES = 2
 _MOST_ROWS = 64
@@ -105,8 +106,13 @@ def _read_model(folder):
             f"{_FOLDER!r}, where its deployment is written. Received: {folder.name!r}; rename it."
         )
     latest = find_saved_model(folder)
-    size = folder_size(latest)
-    return _Model(folder.name, int(latest.name), read_card(latest), size)
+    card = read_card(latest)
+    if _DEFAULT not in card["endpoints"]:
+        raise ValueError(
+            f"A model must have the endpoint {_DEFAULT!r} to be deployed. Received: "
+            f"{str(latest)!r}, which has {', '.join(map(repr, card['endpoints']))}."
+        )
+    return _Model(folder.name, int(latest.name), card, folder_size(latest))
 
 
 def _service_name(directory, models, name):
@@ -164,6 +170,6 @@ def _item_bytes(tensor):
 
 def _request(card):
     """Returns a request for one row, as `curl --data @FILE` sends it to `:predict`."""
-    inputs = sample_inputs(card["endpoints"]["serving_default"], 1)
+    inputs = sample_inputs(card["endpoints"][_DEFAULT], 1)
     rounded = {key: np.round(array.astype("float64"), 3).tolist() for key, array in inputs.items()}
     return json.dumps({"inputs": rounded})

@@ -63,7 +63,8 @@ def _check_shown(path):
             f"`files` must be .tflite files. Received: {str(path)!r}; export the model first."
         )
     card = read_card(path)
-    default = card["endpoints"]["serving_default"]
+    nothing: dict = {"inputs": {}, "outputs": {}}
+    default = card["endpoints"].get("serving_default", nothing)
     shape = default["inputs"].get("image", {"shape": []})["shape"]
     works = "trace" in card["endpoints"] or "probabilities" in default["outputs"]
     if not works or len(shape) != 4 or shape[-1] != 1 or card["artifact"]["batch_size"] != 1:

@@ -39,6 +39,9 @@ TINY = {
         "hidden_units": 4, "num_iterations": 1, "rounds": 1,
     },
     "serving": {"clients": (1, 2), "rows": (1,), "seconds": 0.2, "rounds": 1, "hidden_units": 4},
+    "streaming": {
+        "num_images": 40, "hidden_units": 4, "epochs": 1, "rounds": 1, "num_large": 300,
+    },
     "tagger": {
         "units": (12, 8), "batch_size": 4, "rounds": 1, "growth_rounds": 1, "num_calls": 2,
         "sizes": {"batch": (2, 3)},

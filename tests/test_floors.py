@@ -14,8 +14,8 @@ FOLDERS = {"tfbind": ROOT / "tfbind"}
 FOLDERS |= {f"tfbind.{name}": ROOT / name for name in ("export", "serving")}
 FLOORS = (
     (
-        *("_backend", "_catalogue", "_files", "_numbers", "_registration", "_replicas", "_rows"),
-        *("_validation", "seeds"),
+        *("_backend", "_catalogue", "_files", "_forms", "_numbers", "_registration", "_replicas"),
+        *("_rows", "_stored", "_validation", "seeds"),
     ),
     ("data", "metrics", "reading"),
     ("plots",),
@@ -27,7 +27,7 @@ FLOORS = (
     ("serving",),
     (
         *("_bench_verb", "_console", "_data_options", "_export_verbs", "_image_files"),
-        *("_image_verbs", "_inputs", "_listing", "_models", "_report_verb", "_serve_verb"),
+        *("_image_verbs", "_inputs", "_jobs", "_listing", "_models", "_report_verb", "_serve_verb"),
         *("_training", "_web_verb"),
         *("cli", "quickstart", "__main__"),
     ),

@@ -49,6 +49,11 @@ ROUNDS = 1
 CANDIDATES = (2, 4)
 TABLE_EPOCHS = 1
 """,
+    "06_export_and_serve": """
+NUM_IMAGES = 20
+NUM_REQUESTS = 5
+NUM_RESTARTS = 2
+""",
 }
 ALLOWED_IMPORTS = {"keras", "matplotlib", "numpy", "tfbind", *sys.stdlib_module_names}
 CELL_TIMEOUT = 240  # seconds

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _MODELS = (
     "AdversarialMixture",
     "DenoisingAutoencoder",
+    "InvariantAdversarialMixture",
     "LadderNetwork",
     "PseudoLabelEnsemble",
     "ReconstructionClustering",
@@ -26,6 +27,7 @@ _LAYERS = (
     "AdditiveGaussianNoise",
     "BitFlipNoise",
     "Ladder",
+    "MaskingNoise",
     "RandomAffine",
     "RowLabels",
     "SaltAndPepperNoise",

@@ -74,6 +74,7 @@ _SHARED = {
     "missing": _missing,
 }
 _TRAINING = {
+    "text": click.option("--text", help="Column of a table with texts, to go by their words."),
     "labels": click.option("--labels", help="Column or array with the classes, only to score by."),
     "size": click.option("--size", type=_Size(), help="Of the model's images: 28, or 32x48."),
     "color": click.option("--color/--grey", default=None, help="Whether pictures keep colours."),

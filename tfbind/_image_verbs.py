@@ -13,6 +13,11 @@ _GROUPS = "groups the parts of an image"  # what a model does that is asked for 
 _SHOWN = 20  # rows that are printed; all are in the file
 
 _files = click.argument("files", type=_data_options.FILES, nargs=-1, required=True)
+_runner = click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    help="As a batch job, into Parquet files in the folder --out: here, or on Ray.",
+)
 
 
 @click.command()
@@ -21,6 +26,7 @@ _files = click.argument("files", type=_data_options.FILES, nargs=-1, required=Tr
 @click.option(
     "--out", type=_console.PATH, default="groups", show_default=True, help="Folder to write to."
 )
+@_runner
 @_console.regrouping
 @_data_options.for_answers
 @_console.data_dir
@@ -29,6 +35,7 @@ def group(
     run: pathlib.Path,
     files: tuple[pathlib.Path, ...],
     out: pathlib.Path,
+    runner: str | None,
     num_groups: int | None,
     iterations: int | None,
     told: dict[str, Any],
@@ -49,6 +56,9 @@ def group(
 
     changes = {"num_groups": num_groups, "num_iterations": iterations}
     loaded = _loaded(run, told, ("assignments", _GROUPS), data_dir, **changes)
+    if runner is not None:
+        _job("group", run, files, out, runner, loaded, told, as_json, data_dir, changes)
+        return
 
     def found(items):
         outputs = _predicted(loaded.model, items)
@@ -80,12 +90,14 @@ def group(
 @_console.run
 @_files
 @click.option("--out", type=_console.PATH, help="CSV file to write the labels to.")
+@_runner
 @_data_options.for_answers
 @_console.as_json
 def cluster(
     run: pathlib.Path,
     files: tuple[pathlib.Path, ...],
     out: pathlib.Path | None,
+    runner: str | None,
     told: dict[str, Any],
     as_json: bool,
 ) -> None:
@@ -101,6 +113,9 @@ def cluster(
 
     wanted = ("probabilities", "gives an image one of several classes")
     loaded = _loaded(run, told, wanted)
+    if runner is not None:
+        _job("cluster", run, files, out, runner, loaded, told, as_json)
+        return
 
     def found(items):
         probabilities = _predicted(loaded.model, items)["probabilities"]
@@ -213,6 +228,24 @@ def _loaded(path, told, wanted, data_dir=None, **changes):
     loaded = _models.load(path, data_dir, **changes)
     _console.check_output(path, loaded.model, *wanted)
     return loaded._replace(preparation=_data_options.adapted(loaded.preparation, told))
+
+
+def _job(verb, run, files, out, runner, loaded, told, as_json, data_dir=None, changes=None):
+    """Runs a verb as a batch job, and shows what it wrote."""
+    from tfbind import _jobs, reading
+
+    if out is None:
+        raise ValueError("`--out` must name a folder for a batch job. Received: none.")
+    named = [path.absolute() for path in reading.files_of(files)]
+    parts = _jobs.parts_of(named, loaded.model.event_shape)
+    model = run.absolute() if run.exists() else run  # else a preset in the box
+    job = _jobs.Job(verb, model, changes or {}, told, data_dir, out.absolute(), parts)
+    with _console.progress():
+        done = _jobs.run(job, loaded, runner, _console.watched)
+    before = f", {done.found} of which were there" if done.found else ""
+    text = f"Wrote {out}: {done.rows} rows in {done.parts} files{before}."
+    _console.show({"out": str(out), **done._asdict()}, as_json, text)
+    _say_left_out([ValueError(each) for each in done.left_out])
 
 
 def _reader(loaded, files):

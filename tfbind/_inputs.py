@@ -11,7 +11,8 @@ import numpy as np
 from tfbind import _files, reading
 from tfbind._validation import check_array
 from tfbind.reading import listing, tables
-from tfbind.reading.data_files import load_arrays, numbered, only
+from tfbind.reading.array_files import load_arrays, only
+from tfbind.reading.data_files import numbered
 
 BATCH = 250  # examples that are answered at a time
 
@@ -49,8 +50,10 @@ class Reader:
             ValueError: If they cannot be read, or do not fit the model.
         """
         suffix = path.suffix.lower()
+        if isinstance(self.preparation, reading.Texts):
+            return self._items(path, self.preparation.apply(self.preparation.read(path)))
         if suffix in tables.SUFFIXES:
-            return self._rows(path)
+            return self._items(path, self.of_table(path, reading.read_table(path)))
         if suffix in listing.ARRAYS:
             return self._arrays(path)
         return self._pictures(path)
@@ -70,31 +73,38 @@ class Reader:
                 f"{preparation.threshold:g}. Received: none; lower --threshold, or pass --invert "
                 "if objects are dark on light ground."
             )
-        return self._items(path, np.stack(images), frames)
+        return self._items(path, self._checked(path, np.stack(images)), frames)
 
     def _arrays(self, path: pathlib.Path) -> list[Item]:
         arrays = load_arrays(path)
         array = only(path, arrays) if len(arrays) > 1 else next(iter(arrays.values()))
+        return self._items(path, self.of_array(path, array))
+
+    def of_array(self, path: pathlib.Path, array: np.ndarray) -> np.ndarray:
+        """Returns what an array of a file holds, as the model takes it."""
         shape = self.model.event_shape
         if shape[-1] == 1 and array.shape[-len(shape) + 1 :] == shape[:-1]:
             array = array[..., None]
         array = array[None] if array.shape == shape else array
         if isinstance(self.preparation, reading.Arrays) and array.shape[1:] == shape:
             array = self.preparation.apply(array)
-        return self._items(path, array)
+        return self._checked(path, array)
 
-    def _rows(self, path: pathlib.Path) -> list[Item]:
+    def of_table(self, path: pathlib.Path, table: Any, first: int = 0) -> np.ndarray:
+        """Returns rows of a file, from the row `first` on, as the model takes them."""
         if not isinstance(self.preparation, tables.Rows):
             raise ValueError(
                 f"`{path}` must be of the kind that the run was trained on, "
                 f"{self.preparation.KIND}. Received: a table."
             )
-        return self._items(path, self.preparation.apply(reading.read_table(path)))
+        return self._checked(path, self.preparation.apply(table, first))
+
+    def _checked(self, path: pathlib.Path, array: np.ndarray) -> np.ndarray:
+        return check_array(str(path), array, self.model.event_shape, *self.model.value_range)
 
     def _items(
         self, path: pathlib.Path, array: np.ndarray, shown: Sequence | None = None
     ) -> list[Item]:
-        array = check_array(str(path), array, self.model.event_shape, *self.model.value_range)
         names = numbered(self.names[path], len(array))
         items = [Item(name, path, x) for name, x in zip(names, array, strict=True)]
         if shown is None:

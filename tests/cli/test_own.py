@@ -171,3 +171,28 @@ def test_a_table_of_unequal_kinds(tmp_path):
     assert "Looks for 6 clusters." in result.stderr
     found = [row["label"] for row in succeed_json("cluster", run, table)]
     assert metrics.clustering_accuracy(truth, found) > 0.9
+
+
+@pytest.mark.slow
+def test_short_texts(tmp_path):
+    """Sentences of words that any text has, as frequent as in a language, and three of a topic."""
+    random = np.random.default_rng(6)
+    truth = random.integers(0, 5, 3000)
+    common = np.array([f"common{i}" for i in range(3000)])
+    frequent = 1 / np.arange(1, 3001)
+    topics = np.array([[f"topic{k}word{i}" for i in range(40)] for k in range(5)])
+    texts = [
+        " ".join(
+            [*random.choice(common, 12, p=frequent / frequent.sum()), *random.choice(words, 3)]
+        )
+        for words in topics[truth]
+    ]
+    file, run = tmp_path / "texts.txt", tmp_path / "run"
+    file.write_text("\n".join(texts))
+    result = tfbind("train", "auto", "--data", file, "--num-clusters", 5, "--run", run)
+    assert result.exit_code == 0, result.output
+    assert "3000 texts." in result.stderr
+    found = [row["label"] for row in succeed_json("cluster", run, file)]
+    assert metrics.clustering_accuracy(truth, found) > 0.9
+    report = (run / "report.html").read_text("utf-8")
+    assert "topic0word" in report and "from_text" in report

@@ -25,7 +25,7 @@ model has nothing of the kind, such as labels or networks of the user's own.
 """
 # Whose tests of a model's further variants, and of these models, are slow ones.
 _TRAINING = ("test_training", "test_saving")
-_SLOW = ("SelfLabeling", "SemiSupervisedAdversarialMixture")
+_SLOW = ("InvariantAdversarialMixture", "SelfLabeling", "SemiSupervisedAdversarialMixture")
 _outcomes = {}
 
 

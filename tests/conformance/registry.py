@@ -300,6 +300,16 @@ REGISTRY = (
         evaluate_keys={*_GAME, "accuracy", "majority_accuracy"},
     ),
     _adversarial_entry(
+        models.InvariantAdversarialMixture,
+        lambda: {"corruption": layers.AdditiveGaussianNoise(0.1, seed=1), "cycle_steps": 3},
+        event_shapes=_ONE_SHAPE,
+        fit_arguments=lambda *size: {"x": _images(*size)},
+        fit_keys={*_GAME, "invariance_cost", "cycle_cost"},
+        evaluate_arguments=lambda *size: {"x": _images(*size), "y": np.arange(size[1]) % 3},
+        stream=_stream,
+        evaluate_keys={*_GAME, "cycle_cost", "accuracy", "majority_accuracy"},
+    ),
+    _adversarial_entry(
         models.SemiSupervisedAdversarialMixture,
         lambda: {"label_weight": 1.0, "corruption": layers.AdditiveGaussianNoise(0.1, seed=1)},
         event_shapes=_ONE_SHAPE,

@@ -125,6 +125,30 @@ def test_rows_with_gaps_have_no_answer_where_gaps_were_refused():
     assert found["valid"].numpy().tolist() == [1, 0, 0]
 
 
+@pytest.mark.parametrize("unit", [False, True])
+def test_texts_are_prepared_as_in_python(unit):
+    words = ("2026", "cat", "dog", "straße", "école")
+    preparation = reading.Texts(
+        words=words,
+        weights=tuple(RANDOM.uniform(1, 9, 5).tolist()),
+        directions=tuple(map(tuple, RANDOM.normal(size=(5, 3)).tolist())),
+        unit=unit,
+    )
+    texts = [
+        "A cat, a DOG -- the cat!",
+        "STRASSE Straße",
+        "(École_2026)",
+        "², x 日本語",
+        "",
+        "dogs",
+    ]
+    found = identity(preparation)["from_text"].function(tf.constant(texts))
+    np.testing.assert_allclose(found["image"], preparation.apply(texts), atol=1e-6)
+    assert found["valid"].numpy().all()
+    none = identity(preparation)["from_text"].function(tf.constant([], tf.string))
+    assert none["image"].shape == (0, 3)
+
+
 def test_values_are_prepared_as_in_python():
     preparation = reading.Arrays(shape=(3,), offset=(1.0, 2.0, 3.0), scale=4.0, unit=True)
     values = RANDOM.uniform(-5, 5, (6, 3)).astype("float32")
@@ -163,3 +187,14 @@ def test_a_saved_model_with_rows_is_sound(tmp_path):
     model = SelfLabeling(preparation.event_shape, 2, num_heads=1, units=(4,))
     path = export.export_saved_model(model, tmp_path / "model", preparation=preparation)
     assert "from_row" in export.check_artifact(path)["endpoints"]
+
+
+def test_a_saved_model_with_texts_is_sound(tmp_path):
+    texts = [" ".join(RANDOM.choice([f"word{i}" for i in range(50)], 2)) for _ in range(60)]
+    preparation = reading.TextFiles(texts, texts).prepared_for(reading.Wanted(()))
+    model = SelfLabeling(preparation.event_shape, 2, num_heads=1, units=(4,))
+    path = export.export_saved_model(model, tmp_path / "model", preparation=preparation)
+    assert "from_text" in export.check_artifact(path)["endpoints"]
+    answer = export.SavedModelRunner(path)("from_text", {"text": np.array(texts[:5], object)})
+    expected = model.predict(preparation.apply(texts[:5]), verbose=0)
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-5)

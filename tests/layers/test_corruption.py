@@ -12,6 +12,7 @@ SIZE = 40_000
 LAYERS = {
     "salt": lambda **kwargs: layers.SaltAndPepperNoise(0.3, **kwargs),
     "flip": lambda **kwargs: layers.BitFlipNoise(0.3, **kwargs),
+    "masking": lambda **kwargs: layers.MaskingNoise(0.3, **kwargs),
     "gaussian": lambda **kwargs: layers.AdditiveGaussianNoise(0.3, **kwargs),
 }
 
@@ -70,6 +71,8 @@ def test_the_formula_for_a_given_seed():
     np.testing.assert_array_equal(salted, expected)
     flipped = layers.BitFlipNoise(0.4).corrupt(x, seed)
     np.testing.assert_allclose(flipped, np.where(draw < 0.4, 1 - x, x), atol=1e-6)
+    masked = layers.MaskingNoise(0.4).corrupt(x, seed)
+    np.testing.assert_array_equal(masked, np.where(draw < 0.4, 0, x))
     noisy = layers.AdditiveGaussianNoise(0.4).corrupt(x, seed)
     np.testing.assert_allclose(noisy, x + 0.4 * seeds.normal(x.shape, seed).numpy(), atol=1e-6)
 
@@ -123,6 +126,7 @@ def test_in_a_sequential_model(make, tmp_path):
     ("make_bad", "match"),
     [
         (lambda: layers.SaltAndPepperNoise(1.1), r"`probability` must be a number in \[0, 1\]"),
+        (lambda: layers.MaskingNoise(-0.1), r"`probability` must be a number in \[0, 1\]"),
         (lambda: layers.BitFlipNoise("half"), r"Received: probability='half'\."),
         (lambda: layers.BitFlipNoise(float("nan")), r"Received: probability=nan\."),
         (lambda: layers.AdditiveGaussianNoise(-0.1), r"`stddev` must be a number in \[0, inf\)"),

@@ -44,8 +44,8 @@ def batches(rows=BAD):
 class Sequence(keras.utils.PyDataset):
     """Batches of 8 rows, in Keras' own kind of data set."""
 
-    def __init__(self, rows=BAD, wrap=lambda rows: rows):
-        super().__init__()
+    def __init__(self, rows=BAD, wrap=lambda rows: rows, **settings):
+        super().__init__(**settings)
         self.rows, self.wrap = rows, wrap
 
     def __len__(self):
@@ -67,9 +67,60 @@ def test_a_dataset_names_the_batch():
 
 
 @pytest.mark.parametrize("make", [Sequence, generator])
-def test_what_keras_draws_by_itself_stops_at_the_batch(make):
-    with raises("The loss must be finite. Received: nan in batch 3 of epoch 1; train a new model"):
+def test_what_keras_draws_by_itself_names_the_batch(make):
+    sentence = "`images` must be finite. Received: NaN or infinity among its values in batch 3."
+    with raises(sentence):
         autoencoder().fit(make(), steps_per_epoch=4, epochs=2, verbose=0)
+    with raises(sentence):
+        autoencoder().fit(ROWS, validation_data=make(), validation_steps=4, verbose=0)
+    with raises(sentence):
+        autoencoder().evaluate(make(), steps=4, verbose=0)
+    with raises(sentence):
+        autoencoder().predict(make(), steps=4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (255 * ROWS, "`images` must lie in [0.0, 1.0]. Received: values from "),
+        (ROWS[:, :5], "`images` must have shape (n, 6). Received: shape (8, 5) in batch 1."),
+        (ROWS.astype(str), "`images` must be numeric. Received: dtype "),
+    ],
+)
+def test_what_keras_draws_has_the_shape_and_range_of_arrays(rows, sentence):
+    for make in (Sequence, generator):
+        with raises(sentence) as info:
+            autoencoder().fit(make(rows), steps_per_epoch=4, verbose=0)
+        assert " in batch 1" in str(info.value)
+
+
+def test_labels_that_keras_draws_are_checked_too():
+    batches = Sequence(ROWS, lambda rows: {"image": rows, "label": np.arange(8)})
+    model = models.UntappedVAE((6,), num_classes=3, classifier_units=(4,), encoder_units=(4,))
+    model.compile("adam")
+    with raises("`label` must hold integers from 0 to 2. Received: values from 0 to 7 in batch 1."):
+        model.fit(batches, verbose=0)
+
+
+def test_what_keras_draws_holds_its_own_truth():
+    with raises("`y` and `sample_weight` must be None beside a dataset, which holds them."):
+        autoencoder().fit(Sequence(ROWS), np.zeros(32), verbose=0)
+
+
+def test_a_sequence_is_drawn_as_it_says():
+    epochs = []
+
+    class Noting(Sequence):
+        def on_epoch_end(self):
+            epochs.append(len(self))
+
+    model = autoencoder()
+    found = model.fit(Noting(ROWS, workers=2), epochs=2, shuffle=False, verbose=0).history
+    assert epochs[:2] == [4, 4]
+    model = autoencoder()
+    expected = model.fit(Sequence(ROWS), epochs=2, shuffle=False, verbose=0).history
+    assert len(found["loss"]) == len(expected["loss"]) == 2
+    assert np.isfinite(found["loss"]).all()
 
 
 def test_a_loss_that_explodes_stops_in_its_epoch():
@@ -80,9 +131,11 @@ def test_a_loss_that_explodes_stops_in_its_epoch():
 
 
 def test_keras_own_callback_comes_first():
+    model = models.DenoisingAutoencoder((6,), hidden_units=3, likelihood="gaussian")
+    model.compile(keras.optimizers.SGD(1e25))
     stopping = keras.callbacks.TerminateOnNaN()
-    history = autoencoder().fit(Sequence(), callbacks=[stopping], epochs=3, verbose=0).history
-    assert len(history["loss"]) == 1
+    history = model.fit(ROWS, batch_size=8, callbacks=[stopping], epochs=20, verbose=0).history
+    assert len(history["loss"]) < 20
 
 
 def test_a_sequence_is_no_array():

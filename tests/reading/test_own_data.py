@@ -103,7 +103,7 @@ def test_files_are_found_in_the_order_people_count(tmp_path):
         with raises("must be a file, a folder or a pattern. Received: nothing there."):
             listing.files_of([path])
     (tmp_path / "empty").mkdir()
-    with raises("must hold pictures, arrays or tables."):
+    with raises("must hold pictures, texts, arrays or tables."):
         listing.files_of([tmp_path / "empty"])
 
 

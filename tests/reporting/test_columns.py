@@ -36,6 +36,17 @@ def test_wide_tables_show_the_columns_that_tell_clusters_apart():
     assert len(told) == 8 and {3, 17} <= set(told) and told == sorted(told)
 
 
+def test_texts_are_told_by_their_words():
+    texts = ["tea  with\nmilk", "tea", "sea", "the sea " * 50]
+    one = ((1.0,), (1.0,), (1.0,))
+    preparation = reading.Texts(words=("milk", "sea", "tea"), weights=(1.0,) * 3, directions=one)
+    table = columns.of_texts(texts, preparation)
+    assert table.names == ["text"] and table.telling(np.array([0, 0, 1, 1]), 2) == [0]
+    assert table.texts[0, 0] == "tea with milk" and table.texts[3, 0].endswith(" …")
+    typical = table.typical(np.array([True, True, False, False]))
+    assert typical == ["“tea” in 100% (of all 50%)", "“milk” in 50% (of all 25%)"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0"), (41234.5, "41,234"), (0.5, "0.5"), (-12.3456, "-12.35"), (1e-7, "1.000e-07")],

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tfbind import reading, training
+from tfbind import PseudoLabelEnsemble, reading, training
 from tfbind.data import pipelines
 
 RANDOM = np.random.default_rng(0)
@@ -38,6 +38,15 @@ def test_other_data_is_clustered(look, find):
     assert plan.preset.model.name == "SelfLabeling" and len(plan.reasons) == 3
     assert plan.preset.setting("num_clusters").value == (len(look.classes) or 10)
     assert plan.preset.build((8, 8, 1) if look.kind == "pictures" else (5,)).compiled
+
+
+def test_texts_get_an_ensemble_with_rounds_in_its_second_half():
+    preset = training.choose(DRAWINGS._replace(kind="texts", shape=(32,), num=3000)).preset
+    model = preset.build((32,))
+    assert isinstance(model, PseudoLabelEnsemble) and model.num_clusters == 10
+    assert 2 * model.first_epochs == preset.max_epochs
+    few = training.choose(DRAWINGS._replace(kind="texts", shape=(32,), num=10**6)).preset
+    assert few.max_epochs == 10 and few.build((32,)).round_epochs == 1
 
 
 def test_rows_are_told_what_does_as_well():

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._rows import taker
+from tfbind._rows import readers, taker
 from tfbind._validation import check_array, check_integer
 
 
@@ -123,7 +123,7 @@ def epochs(
     """
     steps = -(-len(images) // batch_size)
     batch_size = len(images) // steps
-    batches = images[: steps * batch_size].reshape(steps, batch_size, *images.shape[1:])
+    take = taker(images[: steps * batch_size])
 
     def order(epoch):
         return tf.data.Dataset.from_tensor_slices(
@@ -132,10 +132,12 @@ def epochs(
             )
         )
 
-    held = tf.constant(np.ascontiguousarray(batches))
+    def batch(index):
+        rows = index * batch_size + tf.range(batch_size, dtype=tf.int64)
+        return _given_out("image", take(rows))
+
     dataset = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max).flat_map(order)
-    dataset = dataset.map(lambda index: _given_out("image", held[index]))
-    return dataset.prefetch(4), steps
+    return dataset.map(batch, readers(images)).prefetch(4), steps
 
 
 def shuffled_epochs(
@@ -182,7 +184,7 @@ def shuffled_epochs(
         return {"image": image, "index": index} if with_index else image
 
     rows = _shuffled_rows([size], batch_size, steps, seed, initial_epoch)
-    return rows.map(batch).prefetch(4), steps
+    return rows.map(batch, readers(images)).prefetch(4), steps
 
 
 def array_epochs(
@@ -273,7 +275,7 @@ def semi_supervised_epochs(
         }
 
     rows = _shuffled_rows(sizes, batch_size, steps, seed, initial_epoch)
-    return rows.map(batch).prefetch(4), steps
+    return rows.map(batch, readers(images, unlabeled_images)).prefetch(4), steps
 
 
 def _shuffled_rows(sizes, batch_size, steps, seed, initial_epoch):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfbind import _rows
+from tfbind._stored import Stored
 from tfbind._validation import check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def fit_mixture(rows: np.ndarray, num_clusters: int) -> "GaussianMixture":
     """
     from sklearn.mixture import GaussianMixture  # slow, and for this alone
 
-    rows = flat(rows)
+    rows = rows if isinstance(rows, Stored) else flat(rows)
     if len(rows) > _ROWS:
         rows = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:_ROWS])]
     mixture = GaussianMixture(
@@ -47,7 +48,7 @@ def fit_mixture(rows: np.ndarray, num_clusters: int) -> "GaussianMixture":
         random_state=0,
         reg_covar=1e-3,
     )
-    return mixture.fit(rows)
+    return mixture.fit(flat(rows))
 
 
 def flat(rows: np.ndarray) -> np.ndarray:
@@ -62,7 +63,9 @@ def mixture_labels(rows: np.ndarray, num_clusters: int, num_heads: int) -> dict[
     All heads get the same labels, and know nothing of them yet: each loses log K.
     """
     mixture = fit_mixture(rows, num_clusters)
-    labels, shares = mixture.predict(flat(rows)), mixture.weights_
+    parts = rows.chunks() if isinstance(rows, Stored) else (rows,)
+    labels = np.concatenate([mixture.predict(flat(part)) for part in parts])
+    shares = mixture.weights_
     return {
         "labels": np.tile(labels.astype("int32"), (num_heads, 1)),
         "head_losses": np.full(num_heads, np.log(num_clusters), "float32"),

@@ -4,6 +4,7 @@ from tfbind import _backend as _backend
 from tfbind.layers.additive_gaussian_noise import AdditiveGaussianNoise
 from tfbind.layers.bit_flip_noise import BitFlipNoise
 from tfbind.layers.ladder import Ladder
+from tfbind.layers.masking_noise import MaskingNoise
 from tfbind.layers.mlp import mlp
 from tfbind.layers.random_affine import RandomAffine
 from tfbind.layers.row_labels import RowLabels
@@ -15,6 +16,7 @@ __all__ = [
     "AdditiveGaussianNoise",
     "BitFlipNoise",
     "Ladder",
+    "MaskingNoise",
     "RandomAffine",
     "RowLabels",
     "SaltAndPepperNoise",

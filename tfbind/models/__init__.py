@@ -3,6 +3,7 @@
 from tfbind import _backend as _backend
 from tfbind.models.adversarial_mixture import AdversarialMixture
 from tfbind.models.denoising_autoencoder import DenoisingAutoencoder
+from tfbind.models.invariant_adversarial_mixture import InvariantAdversarialMixture
 from tfbind.models.ladder_network import LadderNetwork
 from tfbind.models.pseudo_label_ensemble import PseudoLabelEnsemble
 from tfbind.models.reconstruction_clustering import ReconstructionClustering
@@ -14,6 +15,7 @@ from tfbind.models.untapped_vae import UntappedVAE
 __all__ = [
     "AdversarialMixture",
     "DenoisingAutoencoder",
+    "InvariantAdversarialMixture",
     "LadderNetwork",
     "PseudoLabelEnsemble",
     "ReconstructionClustering",

@@ -142,10 +142,14 @@ class BaseModel(CheckedModel):
         """
         if not self.compiled:
             return seeds.step_seed(self.noise_seed, 0)
-        step = _inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
         if training:
-            return seeds.step_seed(self.noise_seed, step)
-        return seeds.step_seed(self.noise_seed, step, 1, self._loss_tracker.count)
+            return seeds.step_seed(self.noise_seed, self.num_steps)
+        return seeds.step_seed(self.noise_seed, self.num_steps, 1, self._loss_tracker.count)
+
+    @property
+    def num_steps(self) -> tf.Variable:
+        """The steps that the compiled model was trained by so far, a scalar."""
+        return _inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
 
     def _reseed(self, seed: tf.Tensor) -> None:
         """Makes the noise of the networks' own layers, such as dropout, follow from `seed`."""

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind._rows import check_sparse, dense, is_sparse, taker
+from tfbind._rows import check_lazy, dense, differ, is_lazy, taker
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's.
@@ -73,7 +73,7 @@ def require_again(data: Any, why: str) -> None:
     if isinstance(data, (keras.utils.PyDataset, Iterator)):
         raise ValueError(
             f"`x` must be arrays or a tf.data.Dataset for a model that {why}. "
-            f"Received: {type(data).__name__}; see `tf.data.Dataset.from_generator`."
+            "Received: a generator or a `PyDataset`; see `tf.data.Dataset.from_generator`."
         )
 
 
@@ -112,7 +112,7 @@ def check_values(value: Any, field: Field) -> Any:
     if tf.is_symbolic_tensor(value):
         return value
     if not field.integer:
-        check = check_sparse if is_sparse(value) else check_array
+        check = check_lazy if is_lazy(value) else check_array
         return check(field.title, value, field.shape or (), field.low, field.high)
     value = np.asarray(value)
     _check_integers(field, value.dtype)
@@ -263,7 +263,7 @@ def _variance_checks(
 
 def _check_variance(field: Field, value: Any) -> None:
     """Raises if all rows of an array are equal."""
-    if np.array_equal(dense(value.min(axis=0)), dense(value.max(axis=0))):
+    if not differ(value):
         raise ValueError(f"{_DIFFERING.format(field.title)} Received: equal ones alone.")
 
 
@@ -286,54 +286,32 @@ def assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns what a pipeline of `checked_dataset` says into a ValueError of one sentence."""
+    """Turns what a pipeline of `checked_dataset` says into a ValueError of one sentence.
+
+    Likewise what was `marked` while Keras drew from data of its own kinds.
+    """
     try:
         yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(f"{_OPEN}(.+?){_CLOSE}", error.message, re.DOTALL)
+    except (tf.errors.InvalidArgumentError, ValueError) as error:
+        found = re.search(f"{_OPEN}(.+?){_CLOSE}", str(error), re.DOTALL)
         if found is None:
             raise
         raise ValueError(found[1]) from error
+
+
+def marked(sentence: str) -> ValueError:
+    """Returns an error whose sentence `one_sentence` finds, whatever Keras wraps around it."""
+    return ValueError(f"{_OPEN}{sentence}{_CLOSE}")
 
 
 def _listed(keys: Any) -> str:
     return ", ".join(map(repr, keys))
 
 
-def checked(
-    x: Any,
-    y: Any,
-    sample_weight: Any,
-    fields: Mapping[str, Field],
-    target: str | None,
-    fewest: int,
-) -> Any:
-    """Returns a dict of checked arrays, or a dataset of dicts that is checked as it goes.
-
-    Generators and Keras' own kinds of data sets are left to Keras.
-    """
-    if isinstance(x, tf.data.Dataset):
-        if y is not None or sample_weight is not None:
-            raise ValueError(
-                "`y` and `sample_weight` must be None beside a dataset, which holds them. "
-                "Received: both a dataset and arrays."
-            )
-        return checked_dataset(x, fields, target, fewest)
-    if isinstance(x, (Mapping, list, np.ndarray, tf.Tensor)) or is_sparse(x) or _is_array(x):
-        arrays = check_arrays(as_dict(x, y, sample_weight, target=target), fields)
-        for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
-            _check_variance(fields[key], arrays[key])
-        return arrays
-    if x is None:
-        raise ValueError("`x` must be given: arrays, a dict of them, or a dataset. Received: None.")
-    return x
-
-
-def _is_array(x: Any) -> bool:
-    try:
-        return not isinstance(x, keras.utils.PyDataset) and np.asarray(x).dtype != object
-    except (TypeError, ValueError):
-        return False
+def check_examples(arrays: Mapping, fields: Mapping[str, Field], fewest: int) -> None:
+    """Raises if the examples of a dict of checked arrays do not differ, where they have to."""
+    for key in [key for key in _EXAMPLES if key in arrays and fewest > 1]:
+        _check_variance(fields[key], arrays[key])
 
 
 def holds_arrays(data: Any) -> bool:
@@ -341,9 +319,9 @@ def holds_arrays(data: Any) -> bool:
     return isinstance(data, dict)
 
 
-def holds_sparse(data: Any) -> bool:
-    """Whether `data` is a dict of arrays some of which are sparse."""
-    return holds_arrays(data) and any(map(is_sparse, data.values()))
+def holds_lazy(data: Any) -> bool:
+    """Whether `data` is a dict of arrays some of which are sparse or stored."""
+    return holds_arrays(data) and any(map(is_lazy, data.values()))
 
 
 def dense_batch(data: Any) -> Any:

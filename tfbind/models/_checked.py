@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfbind import seeds
 from tfbind._validation import check_integer
-from tfbind.models import _batch
+from tfbind.models import _batch, _given
 from tfbind.models._batch import Field
 from tfbind.models._distribution import DistributedModel, by_position
 from tfbind.models._finite_loss import FiniteLoss
@@ -205,9 +205,9 @@ class CheckedModel(DistributedModel):
 
     def _checked(self, x: Any, y: Any = None, sample_weight: Any = None, *, training: bool) -> Any:
         """Returns a checked dict of arrays, or a dataset that is checked as it goes."""
-        fields = self.fields(training)
         fewest = self.fewest_rows if training else 1
-        data = _batch.checked(x, y, sample_weight, fields, self._target(training), fewest)
+        rules = _given.Rules(self.fields(training), self._target(training), fewest)
+        data = _given.checked(x, y, sample_weight, rules)
         keys = _batch.keys_of(data)
         if training and keys is not None:
             self.check_training_keys(keys)
@@ -252,7 +252,7 @@ class CheckedModel(DistributedModel):
         feed, steps = self._feed(data, batch_size, initial_epoch)
         if _batch.holds_arrays(feed) and shuffle and self.has_other_workers:
             feed, steps = self._alike(feed, batch_size, initial_epoch)
-        if _batch.holds_sparse(feed):
+        if _batch.holds_lazy(feed):
             feed = _batch.batches(feed, batch_size or _batch.SIZE, shuffle)
         return self._dealt(feed, batch_size), steps
 
@@ -268,7 +268,7 @@ class CheckedModel(DistributedModel):
 
     def _evaluated(self, data: Any, batch_size: int | None) -> Any:
         """Returns checked data as Keras can go through them; see `_batch.batches`."""
-        if _batch.holds_sparse(data) or (_batch.holds_arrays(data) and self.has_other_workers):
+        if _batch.holds_lazy(data) or (_batch.holds_arrays(data) and self.has_other_workers):
             data = _batch.batches(data, batch_size or _batch.SIZE)
         is_shared = isinstance(data, tf.data.Dataset) and self.num_replicas > 1
         return by_position(data) if is_shared else data

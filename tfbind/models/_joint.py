@@ -56,22 +56,23 @@ class InferringSide:
         images: tf.Tensor,
         class_noise: tf.Tensor | None = None,
         noise: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns h_y `[B, K]` and z `[B, L]`: their means, or samples by Normal(0, 1) noise."""
         if self.factorization == "latent_first":
-            latent, shown = self._latent(images, noise)
-            logits, _ = self._logits([images, latent, *shown], class_noise)
+            latent, shown = self._latent(images, noise, training)
+            logits, _ = self._logits([images, latent, *shown], class_noise, training)
         else:
-            logits, shown = self._logits(images, class_noise)
-            dependent = self.factorization == "class_first"
-            latent, _ = self._latent([images, logits, *shown] if dependent else images, noise)
+            logits, shown = self._logits(images, class_noise, training)
+            seen = [images, logits, *shown] if self.factorization == "class_first" else images
+            latent, _ = self._latent(seen, noise, training)
         return logits, latent
 
-    def class_logits(self, images: tf.Tensor) -> tf.Tensor:
+    def class_logits(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns the mean of h_y, `[B, K]`; z is inferred only where y depends on it."""
         if self.factorization == "latent_first":
-            return self.infer(images)[0]
-        return self._logits(images, None)[0]
+            return self.infer(images, training=training)[0]
+        return self._logits(images, None, training)[0]
 
     def sample(self, images: tf.Tensor, seed: tf.Tensor) -> Triple:
         """Draws y and z of examples, with a stateless seed."""
@@ -105,9 +106,13 @@ class InferringSide:
         )
         return _draw(parameters, noise), shown
 
-    def _latent(self, inputs: Any, noise: tf.Tensor | None) -> tuple[tf.Tensor, list]:
+    def _latent(
+        self, inputs: Any, noise: tf.Tensor | None, training: bool | None = None
+    ) -> tuple[tf.Tensor, list]:
         shape = (2 * self.latent_dim,)
-        parameters, shown = outputs_of("latent_encoder", self.latent_encoder, inputs, shape)
+        parameters, shown = outputs_of(
+            "latent_encoder", self.latent_encoder, inputs, shape, training=training
+        )
         return _draw(parameters, noise), shown
 
 
@@ -205,6 +210,16 @@ def check_probabilities(weights: Any, num_clusters: int) -> np.ndarray:
             f"Received: class_probabilities={weights.tolist()}."
         )
     return (weights / weights.sum()).astype("float32")
+
+
+def check_discriminator(discriminator: keras.Model) -> None:
+    """Raises if a layer of it normalises by the batch."""
+    for layer in discriminator._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            raise ValueError(
+                "`discriminator` must have no batch normalisation, since its gradient is "
+                f"penalised example by example. Received: the layer {layer.name!r}."
+            )
 
 
 def check_prior(prior: Any, num_clusters: int, latent_dim: int) -> keras.Layer | np.ndarray:

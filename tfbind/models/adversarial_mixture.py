@@ -11,8 +11,9 @@ from tfbind.models import _joint, adversarial_networks
 from tfbind.models._base import Player, means
 from tfbind.models._batch import images_of
 from tfbind.models._clustering import ClusteringModel
-from tfbind.models._endpoints import Endpoint, endpoint_maker, image_spec
+from tfbind.models._endpoints import Endpoint
 from tfbind.models._joint_optimizer import JointOptimizer
+from tfbind.models._mixture_endpoints import mixture_endpoints
 from tfbind.models._parts import restore_parts, saved_parts
 
 _AVERAGED = (
@@ -20,13 +21,6 @@ _AVERAGED = (
     *("inferred_accuracy", "generated_accuracy", "gradient_norm"),
 )
 _NETWORKS = ("class_encoder", "latent_encoder", "prior", "decoder", "discriminator")
-_SERVED = {
-    "probabilities": "y, in [0, 1], sums to 1",
-    "latent_probabilities": "p(y|z) at the mean of z, in [0, 1], sums to 1",
-    "latent": "z",
-    "reconstruction": "of the example, from y and z",
-    "generated": "an example of the component",
-}
 
 
 @keras.saving.register_keras_serializable("tfbind")
@@ -170,12 +164,7 @@ class AdversarialMixture(ClusteringModel):
 
     def _try_networks(self) -> None:
         """Builds networks that are not built yet, and raises if one does not fit."""
-        for layer in self.discriminator._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                raise ValueError(
-                    "`discriminator` must have no batch normalisation, since its gradient is "
-                    f"penalised example by example. Received: the layer {layer.name!r}."
-                )
+        _joint.check_discriminator(self.discriminator)
         labels = tf.one_hot([0], self.num_clusters)
         generated = self.decode(labels, self.prior_mean(labels))
         self.discriminate(_joint.Triple(generated, *self.encode(generated)))
@@ -228,9 +217,21 @@ class AdversarialMixture(ClusteringModel):
         """Every loss comes from the same samples and logits: Algorithm 1."""
         inferred_seed, generated_seed, penalty_seed = seeds.split(seed, 3)
         games = self.inferred_triples(batch, inferred_seed, training)
+        generated = self.generating.sample(tf.shape(games[0].image)[0], generated_seed)
+        terms = self._game_terms(games, generated, penalty_seed)
+        return terms | self.terms_beside(games[0], generated, seed, training)
+
+    def terms_beside(
+        self, inferred: _joint.Triple, generated: _joint.Triple, seed: tf.Tensor, training: bool
+    ) -> dict[str, tf.Tensor]:
+        """Returns terms beside the game, of the triples of its two sides; in the paper none."""
+        return {}
+
+    def _game_terms(
+        self, games: list[_joint.Triple], generated: _joint.Triple, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         rows = [tf.shape(triples.image)[0] for triples in games]
         inferred = _joint.joined(games)
-        generated = self.generating.sample(rows[0], generated_seed)
         logits = self.discriminate(_joint.joined([inferred, generated]))
         *real, fake = tf.split(logits, [*rows, rows[0]])
         terms = {
@@ -244,7 +245,7 @@ class AdversarialMixture(ClusteringModel):
             # As many of each game as there are generated triples, so that each weighs the same
             chosen = tf.range(rows[0]) * tf.add_n(rows) // rows[0]
             ends = [tf.gather(part, chosen) for part in inferred]
-            points = _joint.between(ends, generated, seeds.uniform([rows[0]], penalty_seed))
+            points = _joint.between(ends, generated, seeds.uniform([rows[0]], seed))
             norms = losses.gradient_norms(self.discriminate, points)
             terms["gradient_penalty"] = tf.reduce_mean(tf.square(norms - 1.0))
             terms["gradient_norm"] = tf.reduce_mean(norms)
@@ -338,35 +339,7 @@ class AdversarialMixture(ClusteringModel):
         return check_array("images", images, self.event_shape, *self.value_range)
 
     def serving_endpoints(self) -> dict[str, Endpoint]:
-        image = image_spec(self.event_shape)
-        class_noise = tf.TensorSpec([None, self.num_clusters], tf.float32, name="class_noise")
-        noise = tf.TensorSpec([None, self.latent_dim], tf.float32, name="noise")
-        label = tf.TensorSpec([None], tf.int32, name="label")
-        ranges = {
-            "image": self.value_range,
-            **dict.fromkeys(("class_noise", "noise"), (None, None)),
-            "label": (0, self.num_clusters - 1),
-        }
-
-        def classify(image):
-            probabilities, latent = self.encode(image)
-            by_latent = self.component_probabilities(latent)
-            return {"probabilities": probabilities, "latent_probabilities": by_latent}
-
-        def encode(*given):
-            return dict(zip(inferred, self.encode(*given), strict=True))
-
-        def generate(label, noise):
-            return {"generated": self.generate(label, noise)}
-
-        inferred = ("probabilities", "latent")
-        endpoint = endpoint_maker(_SERVED, ranges)
-        return {
-            "serving_default": endpoint(self.call, (image,), (*inferred, "reconstruction")),
-            "classify": endpoint(classify, (image,), ("probabilities", "latent_probabilities")),
-            "encode": endpoint(encode, (image, class_noise, noise), inferred),
-            "generate": endpoint(generate, (label, noise), ("generated",)),
-        }
+        return mixture_endpoints(self)
 
     def get_config(self) -> dict[str, Any]:
         networks = saved_parts(self, self._own_parts)

@@ -10,12 +10,11 @@ from tfbind._validation import check_number
 from tfbind.models._base import Player, means
 from tfbind.models._batch import Field, holds_arrays, require_keys, semi_supervised_fields
 from tfbind.models._joint import Triple
-from tfbind.models._parts import check_corruption
-from tfbind.models.adversarial_mixture import AdversarialMixture
+from tfbind.models.invariant_adversarial_mixture import InvariantAdversarialMixture
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class SemiSupervisedAdversarialMixture(AdversarialMixture):
+class SemiSupervisedAdversarialMixture(InvariantAdversarialMixture):
     """An `AdversarialMixture` whose components are classes, of which some examples are labelled.
 
     Beside the game of the unlabelled examples there is one of the labelled ones, with the same
@@ -35,9 +34,12 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         label_weight: Float >= 0, of the cross-entropy of labelled examples; the paper has none.
         corruption: A layer of `tfbind.layers` such as `RandomAffine`, or None. While training, the
             cross-entropy is that of examples that have passed through it.
-        **kwargs: As in `AdversarialMixture`. Where z depends on y ("class_first"), a class encoder
-            with several outputs answers for labelled examples too, but as in inference: nothing in
-            it learns from them.
+        invariance_weight: Float >= 0, of what unlabelled examples teach that pass through it, as
+            in `InvariantAdversarialMixture`; the paper has none.
+        cycle_weight: Float >= 0, likewise, of what is generated.
+        **kwargs: As in `InvariantAdversarialMixture`. Where z depends on y ("class_first"), a class
+            encoder with several outputs answers for labelled examples too, but as in inference:
+            nothing in it learns from them.
 
     Call arguments:
         inputs: float32 `[B, *event_shape]`, in [0, 1] if so chosen; or a dict with that under
@@ -82,16 +84,20 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         latent_dim: int,
         *,
         label_weight: float = 0.0,
-        corruption: keras.Layer | None = None,
+        invariance_weight: float = 0.0,
+        cycle_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        # Before the rest, as a built model takes no more layers
-        self.corruption = check_corruption(corruption)
         self.label_weight = check_number("label_weight", label_weight, 0)
-        super().__init__(event_shape, num_clusters, latent_dim, **kwargs)
+        super().__init__(
+            event_shape,
+            num_clusters,
+            latent_dim,
+            invariance_weight=invariance_weight,
+            cycle_weight=cycle_weight,
+            **kwargs,
+        )
         self.trackers |= means("cross_entropy")
-        if corruption is not None and not corruption.built:
-            corruption.build((None, *self.event_shape))
 
     def _accuracies(self) -> dict[str, keras.metrics.Metric]:
         return {"accuracy": keras.metrics.SparseCategoricalAccuracy(name="accuracy")}
@@ -145,10 +151,4 @@ class SemiSupervisedAdversarialMixture(AdversarialMixture):
         return {
             **super().get_config(),
             "label_weight": self.label_weight,
-            "corruption": keras.saving.serialize_keras_object(self.corruption),
         }
-
-    @classmethod
-    def from_config(cls, config: dict) -> "SemiSupervisedAdversarialMixture":
-        corruption = keras.saving.deserialize_keras_object(config["corruption"])
-        return super().from_config({**config, "corruption": corruption})

@@ -1,9 +1,8 @@
 """A person's own files: read, looked at, prepared for a model."""
 
-from tfbind.reading.data_files import ArrayFile as ArrayFile
+from tfbind.reading.array_files import ArrayFiles as ArrayFiles
 from tfbind.reading.data_files import DataFiles as DataFiles
 from tfbind.reading.data_files import PictureFiles as PictureFiles
-from tfbind.reading.data_files import TableFile as TableFile
 from tfbind.reading.listing import files_of as files_of
 from tfbind.reading.looking import Look as Look
 from tfbind.reading.looking import threshold_of as threshold_of
@@ -19,12 +18,15 @@ from tfbind.reading.preparation import Arrays as Arrays
 from tfbind.reading.preparation import Pictures as Pictures
 from tfbind.reading.preparation import Preparation as Preparation
 from tfbind.reading.preparation import preparation_of as preparation_of
+from tfbind.reading.table_files import TableFiles as TableFiles
 from tfbind.reading.tables import Rows as Rows
 from tfbind.reading.tables import fit_rows as fit_rows
 from tfbind.reading.tables import read_table as read_table
+from tfbind.reading.texts import TextFiles as TextFiles
+from tfbind.reading.texts import Texts as Texts
 
 __all__ = [
-    "ArrayFile",
+    "ArrayFiles",
     "Arrays",
     "DataFiles",
     "Look",
@@ -35,7 +37,9 @@ __all__ = [
     "Pictures",
     "Preparation",
     "Rows",
-    "TableFile",
+    "TableFiles",
+    "TextFiles",
+    "Texts",
     "Wanted",
     "files_of",
     "fit_rows",

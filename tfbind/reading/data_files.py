@@ -1,22 +1,22 @@
-"""The three kinds of own data: pictures in files, arrays, rows of a table."""
+"""Own data as a person has it, and the first kind of it: pictures in files."""
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbind.reading import looking, tables
+from tfbind._stored import Stored
+from tfbind.reading import looking, storing
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
 from tfbind.reading.pictures import PictureFile
-from tfbind.reading.preparation import Arrays, Pictures, Preparation
+from tfbind.reading.preparation import Pictures, Preparation
 
 Watch = Callable[[Sequence], Iterable]
 
-_LOOKED_AT = 64  # pictures, evenly spread, that are looked at before all are read
-_SAMPLED = 2000  # examples of an array, likewise
 _DIM = 8  # times as bright as the brightest pixel that white is, where it must be a mistake
 _LISTED = 5  # files that a note names
 
@@ -24,14 +24,36 @@ _LISTED = 5  # files that a note names
 class Loaded(NamedTuple):
     """Prepared examples: `array` `[n, *event_shape]`, a name and perhaps a label for each.
 
-    `origins` are the file and the frame that each picture is from; of rows there are none.
+    `origins` are the file and the frame that each picture is from, `texts` the texts; other data
+    has none.
     """
 
-    array: np.ndarray
-    names: list[str]
+    array: np.ndarray | Stored
+    names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...] = ()
-    origins: tuple[tuple[pathlib.Path, int], ...] = ()
+    origins: Sequence[tuple[pathlib.Path, int]] = ()
+    texts: Sequence[str] = ()
+
+
+class Made(Sequence):
+    """A list of which each item is made when it is asked for, as there may be millions.
+
+    Args:
+        count: Items.
+        make: Function from the place of an item to it.
+    """
+
+    def __init__(self, count: int, make: Callable[[int], Any]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self._make(i) for i in range(self._count)[place]]
+        return self._make(range(self._count)[place])
 
 
 class DataFiles:
@@ -62,13 +84,12 @@ class PictureFiles(DataFiles):
     def __init__(
         self, files: Sequence[pathlib.Path], options: Options, classes: Sequence[str] | None = None
     ) -> None:
-        self.files, self.options = list(files), options
-        self.classes = None if classes is None else dict(zip(files, classes, strict=True))
+        self.files, self.options, self.classes = list(files), options, classes
         self._sample = self._sampled()
 
     def _sampled(self) -> list[np.ndarray]:
         plain = Pictures(height=1, width=1, **self._as_told())
-        spread = np.linspace(0, len(self.files) - 1, min(_LOOKED_AT, len(self.files)))
+        spread = np.linspace(0, len(self.files) - 1, min(looking.LOOKED_AT, len(self.files)))
         sample, reasons = [], []
         self._notes: dict[str, None] = {}
         for path in (self.files[int(i)] for i in spread):
@@ -106,7 +127,7 @@ class PictureFiles(DataFiles):
             shape=shapes.pop() if len(shapes) == 1 else None,
             low=min(float(picture.min()) for picture in self._sample),
             high=max(float(picture.max()) for picture in self._sample),
-            classes=() if self.classes is None else tuple(sorted(set(self.classes.values()))),
+            classes=() if self.classes is None else tuple(sorted(set(self.classes))),
             notes=tuple(self._notes),
             **looking.painted(self._sample),
         )
@@ -134,188 +155,73 @@ class PictureFiles(DataFiles):
 
     def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Reads all files, but those that cannot be read, which the notes name."""
-        images: list[np.ndarray] = []
-        names: list[str] = []
-        labels: list[str] = []
-        origins: list[tuple[pathlib.Path, int]] = []
+        if storing.is_large(len(self.files), preparation.event_shape):
+            key = storing.key_of(self.files, preparation.to_json())
+            store = storing.Store(key).filled(lambda told: self._parts(preparation, watch, told))
+            where = storing.said(store.array, store.path)
+            return self._loaded(store.array, store.origins, (where, *store.about["notes"]))
+        notes: list[str] = []
+        images, origins = zip(*self._parts(preparation, watch, notes), strict=True)
+        return self._loaded(np.concatenate(images), np.concatenate(origins), tuple(notes))
+
+    def _parts(
+        self, preparation: Pictures, watch: Watch, notes: list[str]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the images of a file, and the number of the file and of the frame of each."""
         errors: list[Exception] = []
-        for path in watch(self.files):
+        num_read = 0
+        for number, path in enumerate(watch(self.files)):
             try:
                 frames = preparation.read(path).frames
             except (ValueError, OSError) as error:
                 errors.append(error)
                 continue
-            images += [preparation.apply(frame) for frame in frames]
-            names += numbered(path.stem, len(frames))
-            labels += [(self.classes or {}).get(path, "")] * len(frames)
-            origins += [(path, frame) for frame in range(len(frames))]
-        if not images:
+            num_read += 1
+            origins = [(number, frame) for frame in range(len(frames))]
+            yield np.stack([preparation.apply(frame) for frame in frames]), np.array(origins)
+        if not num_read:
             raise errors[0]
-        known = None if self.classes is None else np.unique(labels, return_inverse=True)[1]
-        return Loaded(np.stack(images), names, known, left_out(errors), tuple(origins))
+        notes += left_out(errors)
+
+    def _loaded(
+        self, array: np.ndarray | Stored, origins: np.ndarray, notes: tuple[str, ...]
+    ) -> Loaded:
+        counts = np.bincount(origins[:, 0], minlength=len(self.files))
+        names = functools.partial(_picture_name, self.files, origins, counts)
+        files = functools.partial(_picture_origin, self.files, origins)
+        labels = None
+        if self.classes is not None:
+            labels = np.unique(np.array(self.classes)[origins[:, 0]], return_inverse=True)[1]
+        count = len(origins)
+        return Loaded(array, Made(count, names), labels, notes, Made(count, files))
 
 
-class TableFile(DataFiles):
-    """Rows of a CSV or Parquet file.
-
-    Args:
-        path: The file.
-        options: How it is read.
-    """
-
-    def __init__(self, path: pathlib.Path, options: Options) -> None:
-        self.path, self.options = path, options
-        self._table = tables.read_table(path)
-        features = self._table
-        self._labels: np.ndarray | None = None
-        self._classes: tuple[str, ...] = ()
-        if options.labels is not None:
-            self._labels, self._classes = tables.classes_of(self._table, options.labels)
-            features = self._table.drop_columns([options.labels])
-        self._features = features
-
-    def look(self) -> Look:
-        """Returns what the table looks like."""
-        found = tables.fit_rows(self._features, missing="fill")
-        rows = dataclasses.replace(found.preparation, missing="fill").apply(self._features)
-        columns = [(len(found.preparation.numbers), "numbers")]
-        columns += [(len(found.preparation.kinds), "kinds")]
-        kept = " and ".join(f"{count} of {what}" for count, what in columns if count)
-        return Look(
-            kind="rows",
-            num=len(rows),
-            shape=(len(self._features.column_names),),
-            low=float(rows.min()),
-            high=float(rows.max()),
-            sparsity=float((rows == 0).mean()),
-            classes=self._classes,
-            notes=(f"Columns used: {kept}.", *found.notes),
-        )
-
-    def prepared_for(self, wanted: Wanted) -> tables.Rows:
-        """Returns how the rows become what a model wants."""
-        missing = self.options.missing
-        return tables.fit_rows(self._features, missing=missing, unit=wanted.unit).preparation
-
-    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
-        """Returns all rows, named by their numbers from 1."""
-        names = [str(i + 1) for i in range(self._table.num_rows)]
-        return Loaded(preparation.apply(self._table), names, self._labels)
+def _picture_name(
+    files: Sequence[pathlib.Path], origins: np.ndarray, counts: np.ndarray, place: int
+) -> str:
+    number, frame = origins[place].tolist()
+    return _numbered(files[number].stem, frame, int(counts[number]))
 
 
-class ArrayFile(DataFiles):
-    """Examples in a .npy or .npz file, `[n, H, W]`, `[n, H, W, C]` or `[n, D]`.
-
-    Args:
-        path: The file.
-        options: How it is read.
-    """
-
-    _LABELS = ("labels", "label", "y")
-
-    def __init__(self, path: pathlib.Path, options: Options) -> None:
-        self.path, self.options = path, options
-        arrays = load_arrays(path)
-        key = options.labels or next((x for x in self._LABELS if x in arrays), None)
-        if options.labels is not None and options.labels not in arrays:
-            raise ValueError(
-                f"`labels` must be the name of an array in `{path}`, which has "
-                f"{', '.join(map(repr, arrays))}. Received: labels={options.labels!r}."
-            )
-        labels = None if key is None else arrays.pop(key)
-        self._rows = only(path, arrays)
-        self._classes: tuple[str, ...] = ()
-        self._labels: np.ndarray | None = None
-        if labels is not None:
-            classes, numbers = np.unique(labels, return_inverse=True)
-            self._classes, self._labels = tuple(map(str, classes)), numbers.astype("int32")
-
-    def look(self) -> Look:
-        """Returns what the array looks like, by a sample of its rows."""
-        sample = self._sample()
-        drawn: dict[str, Any] = {"sparsity": float((sample == 0).mean())}
-        if len(self.shape) == 3 and 0 <= sample.min() and sample.max() <= 1:
-            drawn = looking.painted(sample[:_LOOKED_AT])
-        return Look(
-            kind="arrays",
-            num=len(self._rows),
-            shape=self.shape,
-            low=float(sample.min()),
-            high=float(sample.max()),
-            classes=self._classes,
-            **drawn,
-        )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example, with channels if it is an image."""
-        shape = self._rows.shape[1:]
-        return (*shape, 1) if len(shape) == 2 else shape
-
-    def prepared_for(self, wanted: Wanted) -> Arrays:
-        """Returns how the array becomes what a model wants."""
-        sample = self._sample()
-        offset, scale = self._scaling(sample, wanted.unit)
-        told = self.options
-        invert = len(self.shape) == 3 and wanted.binary and self.look().is_dark_on_light
-        invert = invert if told.invert is None else told.invert
-        if invert:
-            offset, scale = np.add(offset, scale).tolist(), np.negative(scale).tolist()
-        preparation = Arrays(shape=self.shape, offset=offset, scale=scale, unit=wanted.unit)
-        if not wanted.binary:
-            return preparation
-        threshold = told.threshold
-        if threshold is None:
-            threshold = looking.threshold_of(preparation.apply(sample))
-        return dataclasses.replace(preparation, threshold=threshold)
-
-    def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
-        """Returns all examples, named by their numbers from 0."""
-        rows = self._rows.reshape(len(self._rows), *self.shape)
-        names = numbered(self.path.stem, len(rows))
-        return Loaded(preparation.apply(rows), names, self._labels)
-
-    def _scaling(self, sample: np.ndarray, unit: bool) -> tuple:
-        """Returns offset and scale: a vector's by element, an image's as a whole."""
-        if self._rows.dtype == np.uint8:
-            return 0.0, 255.0
-        low, high = float(self._rows.min()), float(self._rows.max())
-        if 0 <= low and high <= 1:
-            return 0.0, 1.0
-        if len(self.shape) == 3:
-            return low, max(high - low, np.finfo("float32").tiny)
-        rows = self._rows.astype("float64")
-        starts = rows.min(axis=0) if unit else rows.mean(axis=0)
-        spread = np.ptp(rows, axis=0) if unit else rows.std(axis=0)
-        spread = np.where(spread == 0, 1.0, spread)
-        return tuple(starts.tolist()), tuple(spread.tolist())
-
-    def _sample(self) -> np.ndarray:
-        spread = np.linspace(0, len(self._rows) - 1, min(_SAMPLED, len(self._rows)))
-        sample = np.asarray(self._rows[spread.astype(int)], "float32")
-        sample = sample / 255 if self._rows.dtype == np.uint8 else sample
-        return sample.reshape(len(sample), *self.shape)
-
-
-def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a .npy file, under "", or of a .npz file."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        return dict(loaded)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"`{path}` must be an array that numpy.save wrote: {error}.") from error
+def _picture_origin(
+    files: Sequence[pathlib.Path], origins: np.ndarray, place: int
+) -> tuple[pathlib.Path, int]:
+    number, frame = origins[place].tolist()
+    return files[number], frame
 
 
 def numbered(stem: str, count: int) -> list[str]:
     """Returns a name for each of `count` examples of a file."""
-    if count == 1:
-        return [stem]
-    width = len(str(count - 1))
-    return [f"{stem}-{i:0{width}d}" for i in range(count)]
+    return [_numbered(stem, i, count) for i in range(count)]
+
+
+def all_numbered(stem: str, count: int) -> Made:
+    """Returns what `numbered` does, each name made when it is asked for."""
+    return Made(count, functools.partial(_numbered, stem, count=count))
+
+
+def _numbered(stem: str, number: int, count: int) -> str:
+    return stem if count == 1 else f"{stem}-{number:0{len(str(count - 1))}d}"
 
 
 def left_out(errors: Sequence[Exception]) -> tuple[str, ...]:
@@ -325,26 +231,3 @@ def left_out(errors: Sequence[Exception]) -> tuple[str, ...]:
     named = " ".join(" ".join(str(error).split()) for error in errors[:_LISTED])
     files = "1 file was" if len(errors) == 1 else f"{len(errors)} files were"
     return (f"{files} left out: {named}",)
-
-
-def only(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns the one array with examples; raises ValueError if it cannot be any."""
-    known = [name for name in ("images", "image", "x", "data") if name in arrays]
-    if not known and len(arrays) != 1:
-        raise ValueError(
-            f"`{path}` must hold one array of examples, or call it `images`. Received: arrays "
-            f"{', '.join(map(repr, arrays))}."
-        )
-    rows = arrays[known[0] if known else next(iter(arrays))]
-    if rows.ndim not in (2, 3, 4) or 0 in rows.shape or rows.dtype.kind not in "buif":
-        raise ValueError(
-            f"`{path}` must hold numbers of shape (n, D), (n, H, W) or (n, H, W, C). Received: "
-            f"shape {rows.shape}, dtype {rows.dtype}."
-        )
-    bad = ~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"`{path}` must be finite. Received: NaN or infinity in {bad.sum()} rows, the first "
-            f"in row {int(bad.argmax())}."
-        )
-    return rows

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfbind.reading.pictures import grey
 
+LOOKED_AT = 64  # pictures, evenly spread, that are looked at before all are read
 _NEAR = 0.15  # differences of brightness that paper and light make
 _PLAIN = 0.5  # share of the pixels of a plain ground, at least
 _LEVELS = 0.9  # share of the pixels near ground or ink where there are two levels
@@ -18,7 +19,7 @@ class Look(NamedTuple):
     """What data looks like.
 
     Attributes:
-        kind: "pictures", "arrays" or "rows".
+        kind: "pictures", "arrays", "rows" or "texts".
         num: Examples.
         shape: Of an example as it is stored, or None if they differ.
         low: Lowest value among those looked at.
@@ -48,12 +49,14 @@ class Look(NamedTuple):
     def lines(self) -> list[str]:
         """Returns what a person is told."""
         size = "of different sizes" if self.shape is None else " x ".join(map(str, self.shape))
-        first = f"{self.num} {self.kind}, {size}, values from {self.low:.4g} to {self.high:.4g}"
+        first = f"{self.num} {self.kind}"
+        if self.kind != "texts":
+            first += f", {size}, values from {self.low:.4g} to {self.high:.4g}"
         known = f"{len(self.classes)} classes known, used to score alone" if self.classes else ""
         return [f"{first}{self._drawn()}.", *([f"{known}."] if known else []), *self.notes]
 
     def _drawn(self) -> str:
-        if self.kind == "rows":
+        if self.kind in ("rows", "texts"):
             return ""
         tones = "two levels" if self.has_two_levels else "colours" if self.is_colored else "greys"
         ground = "dark on light" if self.is_dark_on_light else "light on dark"

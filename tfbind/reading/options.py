@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tfbind._forms import check_fields
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.reading import placing
 
@@ -16,6 +17,7 @@ class Options:
 
     Attributes:
         labels: Column of a table, or key of an .npz file, with the classes, which only scores see.
+        text: Column of a table with texts, to be told apart by their words.
         size: Height and width of the model's images.
         color: Whether pictures keep their colours.
         fit: How pictures of other shapes are made to fit: "pad", "crop" or "stretch".
@@ -35,6 +37,7 @@ class Options:
     """
 
     labels: str | None = None
+    text: str | None = None
     size: tuple[int, int] | None = None
     color: bool | None = None
     fit: str | None = None
@@ -67,8 +70,13 @@ class Options:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Options":
         """Returns the options that `to_json` was called on."""
-        size = None if fields["size"] is None else tuple(fields["size"])
-        return cls(**{**fields, "size": size})
+        tuples = {name: tuple(x) for name, x in fields.items() if isinstance(x, list)}
+        try:
+            found = cls(**{**fields, **tuples})
+        except TypeError as error:  # nobody knows a field, or a size is a number
+            raise ValueError(f"`options` must be of an `Options`. Received: {error}.") from error
+        check_fields(found)
+        return found
 
 
 class Wanted(NamedTuple):

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tfbind.reading import listing, pictures, tables
-from tfbind.reading.data_files import ArrayFile, DataFiles, PictureFiles, TableFile, Watch
+from tfbind._stored import Stored
+from tfbind.reading import listing, pictures, storing, texts
+from tfbind.reading.array_files import ArrayFiles
+from tfbind.reading.data_files import DataFiles, PictureFiles, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
 from tfbind.reading.preparation import Pictures, Preparation
+from tfbind.reading.table_files import TableFiles
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,22 +29,25 @@ class OwnData:
         options: How.
         look: What they looked like.
         preparation: What was done to them.
-        array: float32 `[n, *event_shape]`.
+        array: float32 `[n, *event_shape]`; if that is more than the limit of memory, a `Stored` of
+            them, which reads rows from the disk when they are taken.
         names: n strings.
         labels: int32 `[n]`, numbers of the classes of `look`, or None.
         notes: Sentences on files that were left out.
         origins: Of pictures, the file and the frame that each is from.
+        texts: Of texts, the texts.
     """
 
     path: str
     options: Options
     look: Look
     preparation: Preparation
-    array: np.ndarray
+    array: np.ndarray | Stored
     names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...]
     origins: Sequence[tuple[pathlib.Path, int]] = ()
+    texts: Sequence[str] = ()
 
     def original(self, row: int) -> np.ndarray | None:
         """Returns a picture in its own size, float32 `[H, W, C]` in [0, 1]; None of other data."""
@@ -71,7 +77,7 @@ class OwnData:
 
     def described(self) -> dict[str, Any]:
         """Returns what a run remembers of the data, of types that JSON has."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.array).data)
+        digest = hashlib.sha256(self._digest())
         if self.labels is not None:
             digest.update(self.labels.astype("int32").data)
         fields = {
@@ -84,13 +90,23 @@ class OwnData:
         }
         return json.loads(json.dumps(fields))  # with lists for tuples, as it is read again
 
+    def _digest(self) -> bytes:
+        """Returns what is another one for other examples, wherever these are."""
+        if not isinstance(self.array, Stored):
+            return hashlib.sha256(np.ascontiguousarray(self.array).data).digest()
+        files = [shard.path for shard in self.array.shards.shards]
+        key = storing.key_of(files, "digest", self.preparation.to_json())
+        return bytes.fromhex(storing.remembered(key, lambda: storing.digest_of(self.array)))
+
 
 def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFiles:
-    """Opens a folder of pictures, an array or a table, to look at it before all of it is read.
+    """Opens pictures, texts, an array or a table, to look at them before all is read.
 
     Args:
-        path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; or a CSV,
-            tab-separated or Parquet file. A folder may hold one of these files instead.
+        path: A folder, or a pattern such as `*.png`, of pictures; a .npy or .npz file; a CSV,
+            tab-separated or Parquet file; or a .txt file, of which each line is a text. A folder or
+            a pattern may be of one of these files instead; of several .npy or several Parquet
+            files, whose rows follow each other; or of .txt files, of which each is a text.
         options: An `Options`, or None for its defaults.
 
     Raises:
@@ -102,13 +118,20 @@ def open_data(path: str | os.PathLike, options: Options | None = None) -> DataFi
     if suffixes <= pictures.SUFFIXES or (path.is_dir() and suffixes & pictures.SUFFIXES):
         files = [file for file in files if file.suffix.lower() in pictures.SUFFIXES]
         return PictureFiles(files, options, listing.classes_of(path, files))
-    if len(files) > 1:
+    if path.is_dir() and suffixes - texts.SUFFIXES:  # notes that lie beside the data
+        files = [file for file in files if file.suffix.lower() not in texts.SUFFIXES]
+        suffixes -= texts.SUFFIXES
+    if suffixes <= texts.SUFFIXES:
+        return texts.of_files(files, options, listing.classes_of(path, files))
+    if len(files) > 1 and suffixes not in ({".npy"}, {".parquet"}):
         raise ValueError(
-            f"`{path}` must hold pictures, or one array or table. Received: {len(files)} files, "
-            f"which end in {', '.join(sorted(suffixes))}."
+            f"`{path}` must hold pictures, texts, .npy or .parquet files of one kind, or one array "
+            f"or table. Received: {len(files)} files, which end in {', '.join(sorted(suffixes))}."
         )
-    kind = TableFile if suffixes <= tables.SUFFIXES else ArrayFile
-    return kind(files[0], options)
+    if suffixes <= listing.ARRAYS:
+        return ArrayFiles(files, options)
+    opened = TableFiles(files, options)
+    return texts.of_table(opened.table, options) or opened
 
 
 def read_data(
@@ -156,4 +179,5 @@ def read_data(
         labels=loaded.labels,
         notes=loaded.notes,
         origins=loaded.origins,
+        texts=loaded.texts,
     )

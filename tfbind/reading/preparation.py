@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfbind._forms import check_fields
 from tfbind._validation import check_choice, check_integer, check_number
 from tfbind.reading import placing
 from tfbind.reading.pictures import PictureFile, grey, read_picture
@@ -152,5 +153,12 @@ class Arrays(Preparation):
 def preparation_of(fields: Mapping[str, Any]) -> Preparation:
     """Returns the preparation that `to_json` was called on."""
     kinds = {kind.KIND: kind for kind in Preparation.__subclasses__()}
-    kind = kinds[check_choice("kind", fields["kind"], kinds)]
-    return kind.decoded({name: value for name, value in fields.items() if name != "kind"})
+    kind = kinds[check_choice("kind", fields.get("kind"), list(kinds))]
+    try:
+        found = kind.decoded({name: value for name, value in fields.items() if name != "kind"})
+    except (KeyError, TypeError) as error:  # a field is missing, or nobody knows it
+        raise ValueError(
+            f"`preparation` must have the fields of a {kind.__name__}. Received: {error}."
+        ) from error
+    check_fields(found)
+    return found

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,14 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from tfbind._validation import check_choice
+from tfbind.reading import storing
 from tfbind.reading.preparation import Preparation
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _MOST_KINDS = 30  # different texts of a column, above which they are names rather than kinds
+_FEWEST_WORDS = 3  # of free texts, on average; names have fewer
 _MISSING = ("refuse", "fill")
+_PART = 2**16  # rows of a large table that are read at a time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,32 +68,32 @@ class Rows(Preparation):
     def event_shape(self) -> tuple[int, ...]:
         return (len(self.numbers) + sum(len(column.kinds) for column in self.kinds),)
 
-    def apply(self, table: pa.Table) -> np.ndarray:
-        """Returns the rows of a table as float32 `[n, D]`."""
+    def apply(self, table: pa.Table, first: int = 0) -> np.ndarray:
+        """Returns the rows of a table as float32 `[n, D]`, of which `first` is the number."""
         names = [column.name for column in self.numbers]
         check_columns(table, names + [column.name for column in self.kinds])
-        columns = [self._scaled(table, column)[:, None] for column in self.numbers]
-        columns += [self._encoded(table, column) for column in self.kinds]
+        columns = [self._scaled(table, column, first)[:, None] for column in self.numbers]
+        columns += [self._encoded(table, column, first) for column in self.kinds]
         return np.concatenate(columns, axis=1).astype("float32")
 
-    def _scaled(self, table: pa.Table, column: Number) -> np.ndarray:
+    def _scaled(self, table: pa.Table, column: Number, first: int) -> np.ndarray:
         values = _numbers(table[column.name], column.name)
-        self._check_whole(column.name, np.isnan(values))
+        self._check_whole(column.name, np.isnan(values), first)
         values = np.where(np.isnan(values), column.fill, values)
         scaled = (values - column.offset) / column.scale
         return scaled.clip(0, 1) if self.unit else scaled
 
-    def _encoded(self, table: pa.Table, column: Kinds) -> np.ndarray:
+    def _encoded(self, table: pa.Table, column: Kinds, first: int) -> np.ndarray:
         texts = _texts(table[column.name])
-        self._check_whole(column.name, texts == "")
+        self._check_whole(column.name, texts == "", first)
         return texts[:, None] == np.array(column.kinds)
 
-    def _check_whole(self, name: str, gaps: np.ndarray) -> None:
+    def _check_whole(self, name: str, gaps: np.ndarray, first: int) -> None:
         if self.missing == "refuse" and gaps.any():
             raise ValueError(
                 f"Column {name!r} must have a value in every row. Received: {gaps.sum()} missing, "
-                f"the first in row {int(gaps.argmax()) + 1}; pass --missing fill, or leave the "
-                "column out."
+                f"the first in row {first + int(gaps.argmax()) + 1}; pass --missing fill, or leave "
+                "the column out."
             )
 
     @classmethod
@@ -124,16 +127,87 @@ def read_table(path: str | os.PathLike) -> pa.Table:
             texts = csv.ConvertOptions(strings_can_be_null=True)
             table = csv.read_csv(path, parse_options=tab, convert_options=texts)
     except pa.ArrowException as error:
-        raise ValueError(
-            f"`{path}` must be a table with one line a row and names in the first. Received: "
-            f"{' '.join(str(error).split())}"
-        ) from error
+        raise _no_table(path, error) from error
     if table.num_rows == 0:
         raise ValueError(f"`{path}` must have at least one row below its names. Received: none.")
     return table
 
 
-def check_columns(table: pa.Table, wanted: Sequence[str]) -> None:
+class LargeTable:
+    """Parquet files with the same columns as one table, of which a column or a part is read.
+
+    It is asked for columns as a `pyarrow.Table` is.
+
+    Args:
+        files: Paths.
+        left_out: Names of columns that it has not.
+    """
+
+    def __init__(self, files: Sequence[pathlib.Path], left_out: Sequence[str] = ()) -> None:
+        self._files, self._left_out = tuple(files), tuple(left_out)
+        self._opened = [_opened(path) for path in files]
+        names = self._opened[0].schema_arrow.names
+        self.column_names = [name for name in names if name not in left_out]
+        self.num_rows = sum(file.metadata.num_rows for file in self._opened)
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return pa.concat_tables([file.read([name]) for file in self._opened])[name]
+
+    def drop_columns(self, names: Sequence[str]) -> "LargeTable":
+        """Returns the table without some columns."""
+        return LargeTable(self._files, (*self._left_out, *names))
+
+    def parts(self, watch: Callable[[Sequence], Iterable] = iter) -> Iterator[pa.Table]:
+        """Yields all rows, some at a time; `watch` is called with the files."""
+        for file in watch(self._opened):
+            for batch in file.iter_batches(_PART, columns=self.column_names):
+                yield pa.Table.from_batches([batch])
+
+    def first(self) -> pa.Table:
+        """Returns the first rows, to look at."""
+        return next(self.parts())
+
+
+def open_tables(files: Sequence[pathlib.Path]) -> pa.Table | LargeTable:
+    """Reads a CSV file, or Parquet files; of these, if they are large, nothing but their heads.
+
+    Raises:
+        ValueError: As `read_table` does, or if files differ in their columns.
+    """
+    if any(path.suffix.lower() != ".parquet" for path in files):
+        return read_table(files[0])
+    _check_same(files)
+    large = LargeTable(files)
+    if storing.is_large(large.num_rows, (len(large.column_names),)):
+        return large
+    return pa.concat_tables([read_table(path) for path in files])
+
+
+def _check_same(files: Sequence[pathlib.Path]) -> None:
+    schemas = [_opened(path).schema_arrow.remove_metadata() for path in files]
+    for path, schema in zip(files, schemas, strict=True):
+        if schema != schemas[0]:
+            raise ValueError(
+                f"`{path}` must have the columns of `{files[0]}`, "
+                f"{', '.join(map(str, schemas[0]))}. Received: {', '.join(map(str, schema))}."
+            )
+
+
+def _opened(path: pathlib.Path) -> parquet.ParquetFile:
+    try:
+        return parquet.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise _no_table(path, error) from error
+
+
+def _no_table(path: pathlib.Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"`{path}` must be a table with one line a row and names in the first. Received: "
+        f"{' '.join(str(error).split())}"
+    )
+
+
+def check_columns(table: pa.Table | LargeTable, wanted: Sequence[str]) -> None:
     """Raises ValueError unless a table has the columns `wanted`."""
     lost = [name for name in wanted if name not in table.column_names]
     if lost:
@@ -143,7 +217,7 @@ def check_columns(table: pa.Table, wanted: Sequence[str]) -> None:
         )
 
 
-def fit_rows(table: pa.Table, *, missing: str, unit: bool = False) -> FittedRows:
+def fit_rows(table: pa.Table | LargeTable, *, missing: str, unit: bool = False) -> FittedRows:
     """Finds out how to prepare the rows of a table.
 
     Numbers are scaled to mean 0 and deviation 1, or with `unit` from their range to [0, 1]. Texts
@@ -169,11 +243,33 @@ def fit_rows(table: pa.Table, *, missing: str, unit: bool = False) -> FittedRows
     return FittedRows(rows, tuple(notes))
 
 
-def classes_of(table: pa.Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def classes_of(table: pa.Table | LargeTable, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns the labels in a column, int32 `[n]`, and the classes that they number, sorted."""
     check_columns(table, [name])
-    classes, labels = np.unique(_texts(table[name]), return_inverse=True)
-    return labels.astype("int32"), tuple(map(str, classes))
+    encoded = _filled(table[name]).combine_chunks().dictionary_encode()
+    texts = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    places = np.argsort(np.argsort(texts))  # of each text among the sorted ones
+    return places[encoded.indices.to_numpy()].astype("int32"), tuple(sorted(texts.tolist()))
+
+
+def only_texts(table: pa.Table) -> str | None:
+    """Returns the one column of different texts; None if there is none, or others say something."""
+    names = table.column_names
+    free = [name for name in names if _is_free(table[name])]
+    is_silent = all(isinstance(_fitted(name, table[name], unit=False), str) for name in names)
+    return free[0] if len(free) == 1 and is_silent else None
+
+
+def texts_of(table: pa.Table, name: str) -> list[str]:
+    """Returns the texts in a column, "" where one is missing.
+
+    Raises:
+        ValueError: If there is no such column, or it holds other things.
+    """
+    check_columns(table, [name])
+    if not _is_text(table[name].type):
+        raise ValueError(f"Column {name!r} must hold texts. Received: {table[name].type}.")
+    return _texts(table[name]).tolist()
 
 
 def _fitted(name: str, column: pa.ChunkedArray, unit: bool) -> Column | str:
@@ -186,11 +282,12 @@ def _fitted(name: str, column: pa.ChunkedArray, unit: bool) -> Column | str:
         return "it holds dates or times; turn them into numbers first"
     if not _is_text(column.type):
         return f"it holds neither numbers nor texts, but {column.type}"
-    kinds = sorted(set(_texts(column).tolist()) - {""})
+    kinds = sorted(set(pc.unique(_filled(column)).to_pylist()) - {""})
     if len(kinds) == 1:
         return f"it is {kinds[0]!r} throughout"
     if len(kinds) > max(2, min(_MOST_KINDS, len(column) // 2)):
-        return f"it holds {len(kinds)} different texts"
+        hint = f"; pass --text {name} to go by their words" if _is_free(column) else ""
+        return f"it holds {len(kinds)} different texts{hint}"
     return Kinds(name=name, kinds=tuple(kinds))
 
 
@@ -220,8 +317,20 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
     """Returns texts `[n]`, "" where one is missing."""
-    texts = pc.fill_null(pc.cast(column, pa.string()), "")
-    return np.array(texts.to_pylist())
+    return np.array(_filled(column).to_pylist())
+
+
+def _filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.fill_null(pc.cast(column, pa.string()), "")
+
+
+def _is_free(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds texts of several words, most of them different."""
+    if not _is_text(column.type):
+        return False
+    texts = _texts(column)
+    words = np.mean([len(text.split()) for text in texts])
+    return words >= _FEWEST_WORDS and len(set(texts.tolist())) > len(texts) / 2
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -10,6 +10,8 @@ from tfbind import reading
 _MOST = 8  # columns of a table on the page
 _TYPICAL = 4  # columns that a cluster is told by
 _LEAST = 0.5  # deviations that the mean of such a column is from that of all rows
+_LEAST_OF_WORDS = 0.25  # likewise, of words, which are rare everywhere
+_LONGEST = 160  # characters of a text
 _NO_KIND = "–"
 
 
@@ -26,6 +28,7 @@ class Table(NamedTuple):
     elements: np.ndarray
     is_kind: np.ndarray
     column_of: np.ndarray  # [D], of an element, the column that it is of
+    least: float = _LEAST  # deviations from the mean of all that are worth telling
 
     def telling(self, clusters: np.ndarray, num_clusters: int) -> list[int]:
         """Returns the columns that tell clusters apart best, as they stand in the table."""
@@ -45,12 +48,12 @@ class Table(NamedTuple):
         away = self._scaled()[members].mean(axis=0)
         away[self.is_kind & (away < 0)] = 0  # the kind that it has says it
         places = np.argsort(-np.abs(away), kind="stable")[:_TYPICAL]
-        return [self._told(i, members) for i in places if abs(away[i]) >= _LEAST]
+        return [self._told(i, members) for i in places if abs(away[i]) >= self.least]
 
     def _told(self, i: int, members: np.ndarray) -> str:
         here, all_rows = self.elements[members, i].mean(), self.elements[:, i].mean()
         if self.is_kind[i]:
-            return f"{self.labels[i]} in {here:.0%} (of all rows {all_rows:.0%})"
+            return f"{self.labels[i]} in {here:.0%} (of all {all_rows:.0%})"
         return f"{self.labels[i]} {number(here)} (mean of all rows {number(all_rows)})"
 
     def _scaled(self) -> np.ndarray:
@@ -68,6 +71,20 @@ def table_of(rows: np.ndarray, preparation: reading.Preparation | None) -> Table
     texts = np.array([[number(x) for x in row] for row in rows], object)
     plain = np.zeros(rows.shape[1], bool)
     return Table(names, texts, names, rows, plain, np.arange(rows.shape[1]))
+
+
+def of_texts(texts: Sequence[str], preparation: reading.Texts) -> Table:
+    """Returns texts, told by the words they hold."""
+    shown = np.array([_shortened(text) for text in texts], object)[:, None]
+    labels = [f"“{word}”" for word in preparation.words]
+    elements = (preparation.weighed(texts) > 0).toarray().astype("float32")
+    plain = np.zeros(len(labels), int)
+    return Table(["text"], shown, labels, elements, plain == 0, plain, _LEAST_OF_WORDS)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def number(value: float) -> str:

@@ -67,6 +67,9 @@ class Shown(NamedTuple):
         if embedded.has_pixels(image.shape[1:]):
             return None
         preparation = None if self.own is None else self.own.preparation
+        if self.own is not None and isinstance(preparation, reading.Texts):
+            texts = [self.own.texts[int(i)] for i in self.rows]
+            return columns.of_texts(texts, preparation)
         return columns.table_of(image.reshape(len(image), -1), preparation)
 
 

@@ -79,7 +79,7 @@ def _run(run: Run) -> str:
 def _options(given: Any) -> str:
     """Returns what files are read by that their preparation does not say."""
     told = reading.Options.from_json(given["options"])
-    named = {"labels": told.labels, "ground": told.ground, "white": told.white}
+    named = {"labels": told.labels, "text": told.text, "ground": told.ground, "white": told.white}
     text = ", ".join(f"{name}={value!r}" for name, value in named.items() if value is not None)
     return f"None, tfbind.reading.Options({text})" if text else "None"
 
@@ -94,6 +94,9 @@ def _curl(run: Run, model: keras.Model, own: reading.OwnData | None) -> str:
         return f"({printed}; printf %s {shlex.quote(after)}) |\n  curl -d @- {url}"
     if isinstance(run.preparation, reading.Rows):
         return f"curl -d {shlex.quote(_body('from_row', _row(run.preparation)))} \\\n  {url}"
+    if isinstance(run.preparation, reading.Texts):
+        text = own.texts[0].strip().splitlines()[0] if own is not None else "YOUR TEXT"
+        return f"curl -d {shlex.quote(_body('from_text', {'text': [text]}))} \\\n  {url}"
     return _of_values(run, model, url)
 
 

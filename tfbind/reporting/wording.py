@@ -59,6 +59,8 @@ def prepared(preparation: reading.Preparation) -> list[str]:
         return _of_rows(preparation)
     if isinstance(preparation, reading.Arrays):
         return _of_values(preparation)
+    if isinstance(preparation, reading.Texts):
+        return _of_texts(preparation)
     return []
 
 
@@ -162,6 +164,15 @@ def _of_values(preparation: reading.Arrays) -> list[str]:
     if preparation.threshold is not None:
         lines.append(f"Values above {preparation.threshold:.2f} are set to 1, the others to 0.")
     return lines
+
+
+def _of_texts(preparation: reading.Texts) -> list[str]:
+    column = "" if preparation.column is None else f", in column {preparation.column!r},"
+    return [
+        f"Each text{column} becomes {preparation.event_shape[0]} numbers, by how often each of "
+        f"{len(preparation.words)} words is there and how rare it is elsewhere (latent semantic "
+        "analysis). The order of words does not count."
+    ]
 
 
 def _listed(columns: Sequence[Any]) -> str:

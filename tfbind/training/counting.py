@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfbind import labeling
+from tfbind._stored import Stored
 from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.num_clusters import select_num_clusters
@@ -13,6 +14,7 @@ from tfbind.training.selection import regroup, select_num_groups
 
 _CLUSTERS = range(2, 13)
 _TRAININGS = 3  # that have to agree on a number of clusters
+_EXAMPLES = 10_000  # of those that stay on the disk
 _STEPS = 600  # of each of them, about
 _PICTURES = 300  # that choose the number of groups
 
@@ -45,7 +47,7 @@ def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) ->
     return min(criteria, key=lambda k: criteria[k])
 
 
-def with_num_clusters(preset: Preset, examples: np.ndarray, verbose: int = 0) -> Preset:
+def with_num_clusters(preset: Preset, examples: np.ndarray | Stored, verbose: int = 0) -> Preset:
     """Returns a preset with as many clusters as own examples seem to have.
 
     Vectors are counted by `count_by_mixture`, images by how well short trainings agree, see
@@ -53,13 +55,16 @@ def with_num_clusters(preset: Preset, examples: np.ndarray, verbose: int = 0) ->
 
     Args:
         preset: One with a setting `num_clusters`.
-        examples: float32 `[n, *event_shape]`, prepared.
+        examples: float32 `[n, *event_shape]`, prepared; of those that stay on the disk the first
+            10,000 count.
         verbose: 1 for a progress bar, 0 for none.
 
     Raises:
         ValueError: If the preset has no clusters to count.
     """
     preset.setting("num_clusters")
+    if isinstance(examples, Stored):
+        examples = np.asarray(examples[:_EXAMPLES])
     if examples.ndim > 2:
         return preset.changed(num_clusters=_agreed(preset, examples, verbose))
     return preset.changed(num_clusters=count_by_mixture(examples))

@@ -25,6 +25,7 @@ from tfbind.training.keras_file import load_keras
 from tfbind.training.preset import Preset
 from tfbind.training.selection import regroup
 from tfbind.training.source import Given, Source
+from tfbind.training.written import read_history, read_metrics, read_preset
 
 Path = str | os.PathLike
 
@@ -83,15 +84,13 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """What came of the training: epochs, losses, seconds, versions; once scored, `test`."""
         self._check_finished()
-        return json.loads((self.path / "metrics.json").read_text())
+        return read_metrics(self.path / "metrics.json")
 
     @property
     def history(self) -> list[dict[str, float | None]]:
         """One dict an epoch, None where an epoch has no value."""
         self._check_finished()
-        with (self.path / "history.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [{name: float(x) if x else None for name, x in row.items()} for row in rows]
+        return read_history(self.path / "history.csv")
 
     def load(
         self,
@@ -256,14 +255,7 @@ class Run:
                 f"{str(self.path)!r}, which "
                 f"{'has no preset.json' if self.path.is_dir() else 'does not exist'}."
             )
-        try:
-            fields = json.loads(path.read_text())
-            given = fields.pop("given")
-            return Preset.from_json(fields), given
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"{str(path)!r} must describe a preset. Received: {error}; train into a new folder."
-            ) from error
+        return read_preset(path)
 
     def _write(self, name: str, text: str) -> None:
         with _files.replacing(self.path / name) as partial:

@@ -1,5 +1,6 @@
 """What a preset is: a model by name, a task, an optimiser, and the paper's number, all values."""
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -13,12 +14,14 @@ from typing import Any, NamedTuple
 import keras
 
 from tfbind import distributions, layers, models, seeds
+from tfbind._forms import check_form
 from tfbind._validation import check_choice, check_file_name, check_integer, check_number
 from tfbind.models import adversarial_networks
 from tfbind.training import tasks
 from tfbind.training.keras_file import load_keras
 
 SCHEDULES = ("constant", "cosine", "linear")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _MODULES = (models, layers, adversarial_networks, distributions, keras.optimizers)
 _SEED_STEP = 1000  # between the seeds of the starts
 # What a preset says about itself rather than about the training.
@@ -183,6 +186,8 @@ class Preset:
             kept; see `BaseModel.unsupervised_score`.
         initial_run: Run folder, relative to the working directory, all of whose weights that fit
             by name and shape are the start; or None.
+        precision: "float32", or "mixed_bfloat16" or "mixed_float16", in which layers compute in 16
+            bits. Weights, statistics, losses, and what a model takes and gives stay in float32.
         paper: Where the settings come from, and the paper's score.
     """
 
@@ -197,6 +202,7 @@ class Preset:
     seed: int = 1
     starts: int = 1
     initial_run: str | None = None
+    precision: str = "float32"
     paper: Paper
 
     def __post_init__(self) -> None:
@@ -206,12 +212,14 @@ class Preset:
             check_integer(name, getattr(self, name), 1)
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
+        check_choice("precision", self.precision, PRECISIONS)
 
     def build(self, event_shape: tuple[int, ...]) -> keras.Model:
         """Returns the compiled model for examples of `event_shape`, the same one every time."""
         start = None if self.initial_run is None else _initial_weights(self.initial_run)
         keras.utils.set_random_seed(self.seed)
-        model = self.model.make({**vars(self.task), "event_shape": tuple(event_shape)})
+        with _policy(self.precision):
+            model = self.model.make({**vars(self.task), "event_shape": tuple(event_shape)})
         if start is not None:
             _start_from(model, start)
         with model.distribute_strategy.scope():
@@ -281,6 +289,17 @@ class Preset:
     def from_json(cls, fields: dict[str, Any]) -> "Preset":
         """Returns the preset that `to_json` was called on."""
         return cls(**{name: _decoded(value) for name, value in fields.items()})
+
+
+@contextlib.contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Makes layers that the body makes follow a dtype policy, which they keep."""
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
 
 
 def _initial_weights(run: str) -> dict[str, Any]:
@@ -359,8 +378,9 @@ def _decoded(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "part" in value:
+        check_form(value, {"part": (str,), "settings": (dict,)}, "a part")
         settings = {name: _decoded(each) for name, each in value["settings"].items()}
         return Part(value["part"], **settings)
     kinds = {"Optimizer": Optimizer, "Paper": Paper, **tasks.kinds()}
-    fields = {name: _decoded(each) for name, each in value.items() if name != "kind"}
-    return kinds[value["kind"]](**fields)
+    kind = kinds[check_choice("kind", value.get("kind"), list(kinds))]
+    return kind(**{name: _decoded(each) for name, each in value.items() if name != "kind"})

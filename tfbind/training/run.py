@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfbind._catalogue import is_boxed
+from tfbind._stored import Stored
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
@@ -32,6 +33,7 @@ from tfbind.training.workers import Team, one_sentence, team_of
 _MAX_STEPS_PER_EXECUTION = 100
 _DIAGNOSED = 5000  # examples
 _SCORE_BATCH = 500  # of examples, when starts are compared
+_SCORED_IF_STORED = 10_000  # examples, likewise, if they stay on the disk
 
 
 def train(
@@ -119,7 +121,7 @@ def _train_one(
     examples = source.training()
     training_data = preset.task.training_data(examples, preset.batch_size, preset.seed)
     model = preset.build(training_data.event_shape)
-    if given is not None:
+    if given is not None and not isinstance(examples.image, Stored):  # else batch by batch
         check_array("images", examples.floats().image, model.event_shape, *model.value_range)
     stopping = _stopping(preset, training_data)
     own = preset.task.callbacks(model, source.watched(), preset.seed)
@@ -177,6 +179,8 @@ def _train_start(
         verbose=verbose,
     )
     examples = _source(preset, data_dir, images, labels, own).training()
+    if isinstance(examples.image, Stored):
+        examples = examples.take(slice(_SCORED_IF_STORED))
     return model.unsupervised_score(examples.floats().image, _SCORE_BATCH)
 
 

@@ -23,6 +23,16 @@ _FULL = Preset(
 
 PRESETS = (
     _FULL,
+    # Half the epochs, the last half of them at a falling rate, and weights averaged over about ten
+    # epochs, in the place of the paper's long run.
+    _FULL.changed(
+        name="ladder-mnist-100-cpu",
+        summary="Ladder network on MNIST with 100 labels, in an hour on a core: ours",
+        method=Part("Adam", use_ema=True, ema_momentum=0.999),
+        decay_start=0.5,
+        max_epochs=80,
+        paper=Paper(score=0.0106, source=f"ours, after {_PAPER}"),
+    ),
     _FULL.changed(
         name="ladder-mnist-1000",
         summary="Ladder network on MNIST with 1000 labels",

@@ -10,27 +10,31 @@ from matplotlib.figure import Figure
 
 from tfbind import data
 from tfbind._rows import is_sparse
+from tfbind._stored import Stored
 from tfbind._validation import check_choice
 
 
 class Examples(NamedTuple):
     """Images and what is known of them; None for what is not.
 
-    `image` is `[n, *event_shape]`, bytes (uint8) or float32; `label` int32 `[n]`, or `[n, G]` of G
-    objects an image; `groups` int32 `[n, H, W]`, as `tfbind.data.load` gives them.
+    `image` is `[n, *event_shape]`, bytes (uint8) or float32, or a `Stored`; `label` int32 `[n]`, or
+    `[n, G]` of G objects an image; `groups` int32 `[n, H, W]`, as `tfbind.data.load` gives them.
     """
 
-    image: np.ndarray
+    image: np.ndarray | Stored
     label: Any = None
     groups: Any = None
 
     def take(self, rows: Any) -> "Examples":
-        """Returns some of the examples, those of an index or a slice."""
+        """Returns some of the examples, those of an index or a slice, in memory."""
         image, *known = self
-        return Examples(image[rows], *(None if each is None else each[rows] for each in known))
+        kept = (None if each is None else each[rows] for each in known)
+        return Examples(np.asarray(image[rows]), *kept)
 
     def floats(self) -> "Examples":
         """Returns the examples with images as models take them, float32, bytes divided by 255."""
+        if isinstance(self.image, Stored):
+            return self
         scale = 255 if self.image.dtype == np.uint8 else 1
         return self._replace(image=self.image.astype("float32") / np.float32(scale))
 
@@ -52,7 +56,7 @@ class TrainingData:
 
     event_shape: tuple[int, ...]
     stream: Callable
-    images: np.ndarray | None = None
+    images: np.ndarray | Stored | None = None
     labels: np.ndarray | None = None
     validation: Any = None
 
@@ -100,7 +104,9 @@ class Task:
                 "`images` must be an array in a run of a preset. Received: a sparse matrix; give "
                 "it to the `fit` of a model, or make it dense with its `toarray()`."
             )
-        images = np.asarray(images)
+        images = images if isinstance(images, Stored) else np.asarray(images)
+        if isinstance(images, Stored):
+            return Examples(images, None if labels is None else np.asarray(labels, "int32"))
         images = images if images.dtype == np.uint8 else images.astype("float32", copy=False)
         return Examples(images, None if labels is None else np.asarray(labels, "int32"))
 

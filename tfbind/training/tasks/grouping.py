@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfbind import metrics, plots
+from tfbind._stored import Stored
 from tfbind._validation import check_integer, check_number
 from tfbind.data import pipelines
 from tfbind.models import ReconstructionClustering, Tagger
@@ -56,6 +57,11 @@ class Grouping(Task):
             images, held_out = pipelines.split_validation(images, self.validation)
             validation = (Examples(held_out).floats().image,)
         if self.copies:
+            if isinstance(images, Stored):
+                raise ValueError(
+                    "`copies` must be 0 for images that stay on the disk, of which there are many. "
+                    f"Received: copies={self.copies}."
+                )
             images = pipelines.with_moved_copies(images, self.copies, seed)
         make = pipelines.epochs if self.fixed_batches else pipelines.shuffled_epochs
         stream = functools.partial(make, images, batch_size, seed)

@@ -1,0 +1,53 @@
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfbind import seeds
+from tfbind._validation import check_number
+from tfbind.layers._corruption import Corruption
+
+
+@keras.saving.register_keras_serializable("tfbind")
+class MaskingNoise(Corruption):
+    """Sets a random part of the elements to 0.
+
+    Use it on what stays of its kind when parts are missing, such as the word weights of texts. The
+    others keep their size, unlike in `keras.layers.Dropout`.
+
+    Args:
+        probability: Float in [0, 1], the chance of each element to be hit.
+        seed: Integer base seed, or None to draw one.
+
+    Call arguments:
+        inputs: float32 tensor of any shape.
+        training: Whether to corrupt; otherwise the inputs pass unchanged.
+
+    Returns:
+        float32 tensor of the shape of `inputs`.
+
+    Raises:
+        ValueError: If `probability` is not in [0, 1].
+
+    Example:
+
+    >>> noise = tfbind.layers.MaskingNoise(0.4, seed=0)
+    >>> noisy = noise(np.full((1, 10_000), 2.0, "float32"), training=True)
+    >>> abs(float(np.mean(noisy == 0.0)) - 0.4) < 0.02
+    True
+
+    References:
+        Vincent, Larochelle, Lajoie, Bengio, Manzagol. Stacked Denoising Autoencoders. Journal of
+        Machine Learning Research, 2010, section 3.3.
+    """
+
+    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
+        probability = check_number("probability", probability, 0, 1)
+        super().__init__(seed=seed, **kwargs)
+        self.probability = probability
+
+    def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.where(seeds.uniform(tf.shape(inputs), seed) < self.probability, 0.0, inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability}
