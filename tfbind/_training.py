@@ -32,8 +32,15 @@ class Planned(NamedTuple):
         index: int | None,
     ) -> None:
         """Trains into a folder, or goes on there; one that is not the first worker writes none."""
-        together = {"processes": processes, "workers": workers, "index": index}
-        training.train(self.preset, folder, data_dir, data=self.own, **together)
+        training.train(
+            self.preset,
+            folder,
+            data_dir,
+            data=self.own,
+            processes=processes,
+            workers=workers,
+            index=index,
+        )
         if not index and self.finds_groups and "num_groups" not in folder.metrics:
             training.choose_num_groups(folder, data_dir, verbose=1)
 

@@ -167,11 +167,20 @@ def _refusals():
         except ValueError as error:
             return str(error)
 
-    clipped = keras.optimizers.SGD
+    def half():
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            entry.make((6,)).compile("sgd")
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+    sgd = keras.optimizers.SGD
     return {
         "made outside": refused(outside.compile, "sgd"),
         "optimizer outside": refused(model.compile, optimizer),
-        "clipping": refused(lambda: model.compile(clipped(global_clipnorm=1.0))),
+        "clipping": refused(lambda: model.compile(sgd(global_clipnorm=1.0))),
+        "accumulating": refused(lambda: model.compile(sgd(gradient_accumulation_steps=2))),
+        "half": refused(half),
         "steps": refused(model.compile, "sgd", steps_per_execution=2),
         "xla": refused(model.compile, "sgd", jit_compile=True),
         "fit": refused(lambda: (model.compile("sgd"), model.fit(images, batch_size=5, verbose=0))),

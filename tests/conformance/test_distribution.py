@@ -109,6 +109,8 @@ def refusals(folder):
         ("made outside", "The model must be made inside the scope of the strategy"),
         ("optimizer outside", "`optimizer` must be made inside the scope"),
         ("clipping", "`global_clipnorm` of an optimizer must be None"),
+        ("accumulating", "`gradient_accumulation_steps` of an optimizer must be None"),
+        ("half", "`dtype` must not be 'mixed_float16' under a strategy of several replicas"),
         ("steps", "`steps_per_execution` must be 1"),
         ("xla", "`jit_compile` must be False or 'auto'"),
         ("fit", "A batch must divide evenly among the 2 replicas of the strategy. Received: one"),

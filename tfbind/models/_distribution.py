@@ -17,6 +17,8 @@ import tensorflow as tf
 from tfbind import _replicas
 from tfbind.models import _batch
 
+# Settings of optimizers that would see a replica's own gradients
+_OF_ONE_REPLICA = ("clipnorm", "global_clipnorm", "clipvalue", "gradient_accumulation_steps")
 _SCOPE = "make and compile the model inside `with strategy.scope():`"
 
 
@@ -57,6 +59,11 @@ class DistributedModel(keras.Model):
                 "`steps_per_execution` must be 1 under a strategy of several replicas. Received: "
                 f"steps_per_execution={self.steps_per_execution}."
             )
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise ValueError(
+                "`dtype` must not be 'mixed_float16' under a strategy of several replicas, each of "
+                "which would leave out steps by itself. Received: it; have 'mixed_bfloat16'."
+            )
         if self.jit_compile:
             raise ValueError(
                 "`jit_compile` must be False or 'auto' under a strategy of several replicas, whose "
@@ -70,12 +77,12 @@ class DistributedModel(keras.Model):
                 "`optimizer` must be made inside the scope of the model's strategy. Received: one "
                 f"that was made outside of it; {_SCOPE}, with a new optimizer."
             )
-        for name in ("clipnorm", "global_clipnorm", "clipvalue") if self.num_replicas > 1 else ():
+        for name in _OF_ONE_REPLICA if self.num_replicas > 1 else ():
             value = optimizer.get_config().get(name)
             if value is not None:
                 raise ValueError(
                     f"`{name}` of an optimizer must be None under a strategy of several replicas, "
-                    f"each of which would clip its own part. Received: {name}={value}."
+                    f"each of which would do it by itself. Received: {name}={value}."
                 )
 
     def check_alone(self, name: str, instead: str) -> None:

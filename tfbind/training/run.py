@@ -104,6 +104,7 @@ def _train_together(
         )
     with one_sentence():
         team.check_alike("preset", json.dumps(preset.to_json()))
+        team.check_alike("data", json.dumps(source.described()))
         with team.folder_of(run) as own, team.strategy.scope():
             shown = verbose if team.is_chief else 0
             return _train_one(preset, own, source, checkpoint_interval, shown)

@@ -1,6 +1,7 @@
 """One training on several workers: who they are, what they know of each other, and who is lost."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 import pathlib
@@ -8,7 +9,6 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,8 @@ _LOST = (
 )
 
 
-class Team(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Team:
     """The workers of a training, as one of them sees it; the first is the chief."""
 
     strategy: tf.distribute.Strategy
@@ -52,11 +53,10 @@ class Team(NamedTuple):
 
     def check_alike(self, name: str, value: str) -> None:
         """Raises on a worker where `value` is not what it is at the chief's."""
-        chiefs = self.from_chief(value.encode()).decode()
-        if value != chiefs:
+        if self.from_chief(value.encode()) != value.encode():
             raise ValueError(
-                f"`{name}` must be the same on every worker. Received: {value} on worker "
-                f"{self.index}, and {chiefs} on worker 0."
+                f"`{name}` must be the same on every worker. Received: another one on worker "
+                f"{self.index} than on worker 0."
             )
 
     def from_chief(self, data: bytes) -> bytes:
