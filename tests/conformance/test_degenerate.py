@@ -51,8 +51,8 @@ def test_one_class(entry, model):
         x = {**x, "label": np.zeros_like(x["label"])}
     else:
         x = {**x, "image": np.resize(x["image"][:2], x["image"].shape)}  # one kind, nearly
-    assert trains_or_refuses(model, x, batch_size=8)
-    scores_are_numbers(entry, model)
+    if trains_or_refuses(model, x, "`label` must hold two classes or more", batch_size=8):
+        scores_are_numbers(entry, model)
 
 
 def test_fewer_rows_than_parts(entry, model):
