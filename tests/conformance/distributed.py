@@ -86,9 +86,12 @@ def _quiet_noise():
 
     def draw(shape):
         shape = tf.convert_to_tensor(shape)
-        everyone = tf.concat([_replicas.number() * shape[:1], shape[1:]], axis=0)
-        drawn = tf.random.stateless_normal(everyone, [1, 2], alg="philox")
-        return drawn[_replicas.place() * shape[0] :][: shape[0]]
+        sizes, here = tf.get_static_value(shape), _BATCH // _replicas.number()
+        axis = 0 if sizes is None else int(sizes[0] % here > 0)  # after the members, if they lead
+        times = tf.one_hot(axis, shape.shape[0], _replicas.number(), 1, dtype=tf.int32)
+        drawn = tf.random.stateless_normal(shape * times, [1, 2], alg="philox")
+        rows = _replicas.place() * shape[axis] + tf.range(shape[axis])
+        return tf.gather(drawn, rows, axis=axis)
 
     def uniform(shape, seed, low=0.0, high=1.0):
         return low + (high - low) * 0.5 * (1.0 + tf.math.erf(draw(shape) / 2.0**0.5))

@@ -134,6 +134,7 @@ def test_a_lost_worker_stops_the_other_and_both_go_on(lost, tmp_path):
     processes = [start(run, addresses, index, *options) for index in range(2)]
     wait_for(run / "checkpoint-00002", processes)
     os.kill(processes[lost].pid, signal.SIGKILL)
+    processes[lost].communicate()
     began = time.monotonic()
     _, said = processes[1 - lost].communicate(timeout=_TOLD_WITHIN)
     assert time.monotonic() - began < _TOLD_WITHIN
