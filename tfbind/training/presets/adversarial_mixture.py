@@ -45,7 +45,7 @@ _VIEWS = Part("RandomAffine", rotation=15.0, scale=0.15, shear=0.3, shift=2.0, s
 _INVARIANT: dict[str, Any] = {
     "factorization": "class_first",
     "corruption": _VIEWS,
-    "invariance_weight": 50.0,  # at 10 the game disturbs the classes: docs/results.md
+    "invariance_weight": 50.0,  # at 10 classes form an epoch later
     "cycle_weight": 1.0,
     "cycle_steps": 1100,  # five epochs
 }
