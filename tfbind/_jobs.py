@@ -159,7 +159,8 @@ class Worker:
             first, array = (_row_groups if is_table else _rows)(self._reader(path), part)
             rows = np.arange(first, first + len(array))
             return [str(path)] * len(array), rows, array, []
-        items, errors = [], []
+        items: list[tuple[int, Any]] = []
+        errors: list[Exception] = []
         for file in part.files:
             try:
                 items += list(enumerate(self._reader(file).read(file)))

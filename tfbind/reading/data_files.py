@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbind._stored import Stored
 from tfbind.reading import looking, storing
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
@@ -28,7 +27,7 @@ class Loaded(NamedTuple):
     has none.
     """
 
-    array: np.ndarray | Stored
+    array: Any  # np.ndarray, or Stored where it is large
     names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...] = ()
@@ -184,7 +183,7 @@ class PictureFiles(DataFiles):
         notes += left_out(errors)
 
     def _loaded(
-        self, array: np.ndarray | Stored, origins: np.ndarray, notes: tuple[str, ...]
+        self, array: Any, origins: np.ndarray, notes: tuple[str, ...]
     ) -> Loaded:
         counts = np.bincount(origins[:, 0], minlength=len(self.files))
         names = functools.partial(_picture_name, self.files, origins, counts)

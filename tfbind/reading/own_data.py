@@ -42,7 +42,7 @@ class OwnData:
     options: Options
     look: Look
     preparation: Preparation
-    array: np.ndarray | Stored
+    array: Any  # np.ndarray, or Stored where it is large
     names: Sequence[str]
     labels: np.ndarray | None
     notes: tuple[str, ...]

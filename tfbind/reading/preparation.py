@@ -153,7 +153,7 @@ class Arrays(Preparation):
 def preparation_of(fields: Mapping[str, Any]) -> Preparation:
     """Returns the preparation that `to_json` was called on."""
     kinds = {kind.KIND: kind for kind in Preparation.__subclasses__()}
-    kind = kinds[check_choice("kind", fields.get("kind"), list(kinds))]
+    kind = kinds[str(check_choice("kind", fields.get("kind"), list(kinds)))]
     try:
         found = kind.decoded({name: value for name, value in fields.items() if name != "kind"})
     except (KeyError, TypeError) as error:  # a field is missing, or nobody knows it

@@ -12,7 +12,6 @@ from tfbind.reading import storing, tables
 from tfbind.reading.data_files import DataFiles, Loaded, Made, Watch
 from tfbind.reading.looking import Look
 from tfbind.reading.options import Options, Wanted
-from tfbind.reading.preparation import preparation_of
 
 
 class TableFiles(DataFiles):
@@ -70,7 +69,8 @@ class TableFiles(DataFiles):
 
         key = storing.key_of(self.files, "fitted", missing, unit, self.options.labels)
         preparation, notes = storing.remembered(key, found)
-        return tables.FittedRows(preparation_of(preparation), tuple(notes))
+        fields = {name: value for name, value in preparation.items() if name != "kind"}
+        return tables.FittedRows(tables.Rows.decoded(fields), tuple(notes))
 
     def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Returns all rows, named by their numbers from 1."""

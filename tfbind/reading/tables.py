@@ -329,7 +329,7 @@ def _is_free(column: pa.ChunkedArray) -> bool:
     if not _is_text(column.type):
         return False
     texts = _texts(column)
-    words = np.mean([len(text.split()) for text in texts])
+    words = sum(len(text.split()) for text in texts) / len(texts)
     return words >= _FEWEST_WORDS and len(set(texts.tolist())) > len(texts) / 2
 
 

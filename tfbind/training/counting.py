@@ -1,6 +1,7 @@
 """How many groups or clusters there are in a person's data, where he leaves it to us."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def count_by_mixture(rows: np.ndarray, candidates: Iterable[int] = _CLUSTERS) ->
     return min(criteria, key=lambda k: criteria[k])
 
 
-def with_num_clusters(preset: Preset, examples: np.ndarray | Stored, verbose: int = 0) -> Preset:
+def with_num_clusters(preset: Preset, examples: Any, verbose: int = 0) -> Preset:
     """Returns a preset with as many clusters as own examples seem to have.
 
     Vectors are counted by `count_by_mixture`, images by how well short trainings agree, see

@@ -382,5 +382,5 @@ def _decoded(value: Any) -> Any:
         settings = {name: _decoded(each) for name, each in value["settings"].items()}
         return Part(value["part"], **settings)
     kinds = {"Optimizer": Optimizer, "Paper": Paper, **tasks.kinds()}
-    kind = kinds[check_choice("kind", value.get("kind"), list(kinds))]
+    kind = kinds[str(check_choice("kind", value.get("kind"), list(kinds)))]
     return kind(**{name: _decoded(each) for name, each in value.items() if name != "kind"})

@@ -54,7 +54,7 @@ _AVERAGED = Part("Adam", beta_1=0.5, use_ema=True, ema_momentum=0.999)
 _MNIST_INVARIANT = _MNIST_CPU.changed(
     name="amm-mnist-invariant",
     summary="Adversarial mixture on MNIST that compares distorted views: ours",
-    model=Part("InvariantAdversarialMixture", **(_MNIST_CPU.model.settings | _INVARIANT)),
+    model=Part("InvariantAdversarialMixture", **{**_MNIST_CPU.model.settings, **_INVARIANT}),
     discriminator_initializer="he_normal",  # as y is soon worth listening to
     method=_AVERAGED,
     batch_size=250,

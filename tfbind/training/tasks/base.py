@@ -21,7 +21,7 @@ class Examples(NamedTuple):
     `[n, G]` of G objects an image; `groups` int32 `[n, H, W]`, as `tfbind.data.load` gives them.
     """
 
-    image: np.ndarray | Stored
+    image: Any  # np.ndarray, or Stored where it is large
     label: Any = None
     groups: Any = None
 
@@ -56,7 +56,7 @@ class TrainingData:
 
     event_shape: tuple[int, ...]
     stream: Callable
-    images: np.ndarray | Stored | None = None
+    images: Any = None
     labels: np.ndarray | None = None
     validation: Any = None
 
