@@ -116,6 +116,12 @@ def test_a_column_is_told_or_the_only_one_of_use(sentences, tmp_path):
         reading.open_data(table, reading.Options(text="size"))
 
 
+def test_texts_of_several_lines_stay_one(tmp_path, sentences):
+    longer = [text.replace(" ", ',\n"', 1) for text in sentences]
+    table = write_csv(tmp_path / "texts.csv", ["said"], [longer])
+    assert reading.read_data(table, None).texts == longer
+
+
 def test_notes_beside_other_data_are_no_texts(tmp_path):
     np.save(tmp_path / "rows.npy", np.zeros((5, 2)))
     (tmp_path / "readme.txt").write_text("Measured on Monday.")

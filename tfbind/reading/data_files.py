@@ -182,9 +182,7 @@ class PictureFiles(DataFiles):
             raise errors[0]
         notes += left_out(errors)
 
-    def _loaded(
-        self, array: Any, origins: np.ndarray, notes: tuple[str, ...]
-    ) -> Loaded:
+    def _loaded(self, array: Any, origins: np.ndarray, notes: tuple[str, ...]) -> Loaded:
         counts = np.bincount(origins[:, 0], minlength=len(self.files))
         names = functools.partial(_picture_name, self.files, origins, counts)
         files = functools.partial(_picture_origin, self.files, origins)

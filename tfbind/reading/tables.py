@@ -123,7 +123,8 @@ def read_table(path: str | os.PathLike) -> pa.Table:
         if path.suffix.lower() == ".parquet":
             table = parquet.read_table(path)
         else:
-            tab = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+            tab = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
             texts = csv.ConvertOptions(strings_can_be_null=True)
             table = csv.read_csv(path, parse_options=tab, convert_options=texts)
     except pa.ArrowException as error:
