@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -120,6 +121,15 @@ def test_texts_of_several_lines_stay_one(tmp_path, sentences):
     longer = [text.replace(" ", ',\n"', 1) for text in sentences]
     table = write_csv(tmp_path / "texts.csv", ["said"], [longer])
     assert reading.read_data(table, None).texts == longer
+
+
+def test_one_long_text_makes_no_other_longer(tmp_path, sentences):
+    table = write_csv(tmp_path / "texts.csv", ["said"], [[*sentences, "tea1 " * 10**5]])
+    tracemalloc.start()
+    reading.read_data(table, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # 120 texts of its length would be 240 MB
 
 
 def test_notes_beside_other_data_are_no_texts(tmp_path):

@@ -318,7 +318,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
     """Returns texts `[n]`, "" where one is missing."""
-    return np.array(_filled(column).to_pylist())
+    return np.array(_filled(column).to_pylist(), object)  # of any length, each its own
 
 
 def _filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
