@@ -207,6 +207,43 @@ class Along(Corruption):
         return inputs + [0.0, 2.0] * tf.random.stateless_normal(tf.shape(inputs), seed)
 
 
+def with_normalization(**settings):
+    encoder = keras.Sequential(
+        [
+            keras.layers.Input((6,)),
+            keras.layers.Dense(8),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(6),
+        ]
+    )
+    noise = layers.AdditiveGaussianNoise(0.1, seed=0)
+    model = InvariantAdversarialMixture(
+        (6,), 3, 2, class_encoder=encoder, corruption=noise, hidden_units=(8,), seed=0
+    )
+    model.compile(keras.optimizers.Adam(0.05, **settings), jit_compile=False)
+    return model
+
+
+def test_averaged_weights_get_statistics_of_their_own():
+    images = np.random.default_rng(0).random((40, 6)).astype("float32")
+    model = with_normalization(use_ema=True, ema_momentum=0.9)
+    model.fit(images, batch_size=10, epochs=3, verbose=0)
+    dense, norm, _ = model.class_encoder.layers
+    hidden = dense(images).numpy()
+    np.testing.assert_allclose(norm.moving_mean, hidden.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, hidden.var(axis=0), atol=1e-5)
+    model.calibrate(images, batch_size=10)
+    parts = hidden.reshape(4, 10, -1)
+    np.testing.assert_allclose(norm.moving_mean, hidden.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, parts.var(axis=1).mean(axis=0), atol=1e-5)
+    assert norm.momentum == 0.99
+
+
+def test_last_weights_keep_their_moving_statistics():
+    assert not with_normalization().needs_calibration
+    assert not compiled(invariant()).needs_calibration  # nothing to take statistics of
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

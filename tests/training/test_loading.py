@@ -99,6 +99,6 @@ def test_scoring_writes_nothing_into_the_box(tmp_path, monkeypatch):
     monkeypatch.setattr(_catalogue, "WEIGHTS", tmp_path)
     shutil.copytree(BOXED[NAME], tmp_path / NAME)
     metrics = tmp_path / NAME / "metrics.json"
-    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "test": "as it was"}))
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "test": {"ami": 0.125}}))
     training.evaluate(tmp_path / NAME, num_starts=1)
-    assert training.Run(tmp_path / NAME).metrics["test"] == "as it was"
+    assert training.Run(tmp_path / NAME).metrics["test"] == {"ami": 0.125}

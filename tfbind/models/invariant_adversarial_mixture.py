@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfbind import losses, seeds
 from tfbind._validation import check_integer, check_number
 from tfbind.models._base import Player, means
+from tfbind.models._calibration import CalibratedModel
 from tfbind.models._joint import Triple
 from tfbind.models._parts import check_corruption
 from tfbind.models.adversarial_mixture import AdversarialMixture
@@ -17,7 +18,7 @@ _MARGINAL_WEIGHT = 4.0
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class InvariantAdversarialMixture(AdversarialMixture):
+class InvariantAdversarialMixture(AdversarialMixture, CalibratedModel):
     """An `AdversarialMixture` that gives distorted views of an example the same component.
 
     In the game alone nothing asks that like examples get one y, so that classes form late, or not.
@@ -46,6 +47,10 @@ class InvariantAdversarialMixture(AdversarialMixture):
     Returns:
         A dict: `probabilities`, float32 `[B, K]`, sums to 1; `latent`, float32 `[B, L]`;
         `reconstruction`, float32 `[B, *event_shape]`, as in `AdversarialMixture`.
+
+    With an optimizer that averages weights (`use_ema`), whose networks normalise by batches, `fit`
+    ends by taking the population statistics anew, for the averages have others than the last
+    weights.
 
     `fit` logs what `AdversarialMixture` does, and, as far as they count in `loss`,
     `invariance_cost` and `cycle_cost`, in nats; `evaluate` the second alone.
@@ -152,6 +157,49 @@ class InvariantAdversarialMixture(AdversarialMixture):
         """
         logits = self.inferring.class_logits(generated.image, training=False)
         return tf.nn.softmax_cross_entropy_with_logits(generated.label, logits)
+
+    # Population statistics of averaged weights.
+
+    calibrated_on = "unlabeled_image"
+
+    @property
+    def needs_calibration(self) -> bool:  # type: ignore[override]  # by the optimizer
+        """Whether weights are averaged in whose networks there is batch normalisation."""
+        return bool(
+            self.compiled
+            and any(member.use_ema for member in self.optimizer.members)
+            and self._normalizations()
+        )
+
+    def _normalizations(self) -> list[keras.layers.BatchNormalization]:
+        layers = self._flatten_layers(include_self=False)
+        return [each for each in layers if isinstance(each, keras.layers.BatchNormalization)]
+
+    def reset_statistics(self) -> None:
+        self._num_observed = 0
+
+    def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
+        layers = self._normalizations()
+        momenta = [layer.momentum for layer in layers]
+        try:
+            for layer in layers:
+                layer.momentum = self._num_observed / (self._num_observed + 1)
+            self._pass_through(images, seed)
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+        self._num_observed += 1
+
+    def _pass_through(self, images: tf.Tensor, seed: tf.Tensor) -> None:
+        """Runs both sides as in training."""
+        inferred_seed, generated_seed = seeds.split(seed, 2)
+        with self._running(training=True):
+            self.inferring.sample(images, inferred_seed)
+            self.generating.sample(tf.shape(images)[0], generated_seed)
+
+    def _compiled_observe(self) -> Callable:
+        """Returns `observe` as it is, for a batch counts by its number."""
+        return self.observe
 
     def players(self) -> list[Player]:
         playing, judging = super().players()

@@ -364,11 +364,11 @@ class SelfLabeling(ClusteringModel, RelabelingModel):
         changed = tf.not_equal(found["labels"], self.row_labels.labels)
         self.changed_labels.assign(tf.reduce_mean(tf.cast(changed, tf.float32)))
         self.cluster_error.assign(found["cluster_error"])
-        are_first = not self.has_labeled
+        are_first = self.num_replicas > 1 and not self.has_labeled
         self.head_losses.assign(found["head_losses"])
         self.shares.assign(found["shares"])
         self.row_labels.assign(found["labels"])
-        if are_first and self.num_replicas > 1:
+        if are_first:
             self.make_train_function(force=True)
 
     # What leaves the process.
