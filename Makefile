@@ -21,7 +21,7 @@ ifneq ($(HEALTHY),yes)
 .PHONY: $(STAMP)
 endif
 
-.PHONY: quickstart test test-slow lint bench docs notebooks clean
+.PHONY: quickstart test test-slow test-long lint bench docs notebooks clean
 
 quickstart: $(STAMP)
 	@$(BIN)/tfbind quickstart
@@ -34,7 +34,10 @@ test: lint
 		--ignore tests/models
 
 test-slow: $(STAMP)
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m slow
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m "slow and not long"
+
+test-long: $(STAMP)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS) -m long
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -143,7 +143,7 @@ def test_groups_of_pictures(tmp_path):
     np.testing.assert_array_equal(groups[lit], 1 + outputs["assignments"].argmax(axis=1)[lit])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # Ray 2.60 has deprecated what it uses itself
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_job_on_ray(model, folder, tmp_path):

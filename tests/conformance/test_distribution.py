@@ -91,7 +91,7 @@ def test_two_replicas_train_other_models_as_one(name, others):
     check_alike(others / f"{name}-none.npz", others / f"{name}-mirrored.npz")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*_FIRST, *_OTHERS])
 def test_two_workers_train_as_one(name, folder, others, workers):
     where = folder if name in _FIRST else others

@@ -10,10 +10,10 @@ from tfbind import _console, export, training
 from tfbind.training import Run, checkpoint, presets
 
 HALF = ("mixed_bfloat16", "mixed_float16")
-# The cheapest to compile; the others are among the slow tests.
+# The cheapest to compile.
 FAST = presets.get("rc-tiny").changed(hidden_units=12, num_iterations=1, batch_size=2)
-SLOW = ("tagger-tiny", "amm-tiny", "samm-tiny", "untapped-tiny", "kingdra-tiny", "sela-tiny")
-CASES = [FAST, *(pytest.param(presets.get(name), marks=pytest.mark.slow) for name in SLOW)]
+LONG = ("tagger-tiny", "amm-tiny", "samm-tiny", "untapped-tiny", "kingdra-tiny", "sela-tiny")
+CASES = [FAST, *(pytest.param(presets.get(name), marks=pytest.mark.long) for name in LONG)]
 
 
 class Killed(BaseException):

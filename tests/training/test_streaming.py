@@ -108,7 +108,7 @@ class Kill(keras.callbacks.Callback):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of so few examples
 @pytest.mark.parametrize(
-    "case", ["pictures", *(pytest.param(x, marks=pytest.mark.slow) for x in [*CASES][1:])]
+    "case", ["pictures", *(pytest.param(x, marks=pytest.mark.long) for x in [*CASES][1:])]
 )
 def test_killed_and_gone_on_with_it_ends_at_the_weights_of_memory(
     case, tmp_path, all_on_disk, monkeypatch

@@ -100,7 +100,7 @@ def test_the_files_of_a_run_travel(tmp_path):
     assert workers._packed(tmp_path / "none")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["rc-tiny", "sela-tiny", "kingdra-tiny"])
 def test_the_second_worker_writes_nothing(preset, tmp_path):
     run = tmp_path / "run"
@@ -125,7 +125,7 @@ def wait_for(path, processes, seconds=600):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_lost_worker_stops_the_other_and_both_go_on(lost, tmp_path):
     options = ("--set", "max_epochs=12", "--set", "patience=None")
     whole, run = tmp_path / "whole", tmp_path / "run"
