@@ -11,10 +11,12 @@ from tfbind.metrics import adjusted_mutual_information
 from tfbind.models import PseudoLabelEnsemble
 from tfbind.models._pseudo_classes import precision
 from tfbind.models._relabeling import RelabelingModel
-from tfbind.training import Run
+from tfbind.training import Run, diagnose
 from tfbind.training.callbacks import clustering_errors
 from tfbind.training.preset import Preset
 from tfbind.training.tasks import Clustering, FewLabels
+
+_DIAGNOSED = 1000  # test images
 
 
 def restore(kit, collected=None, runs=None, data_dir=None):
@@ -58,8 +60,14 @@ def _restore(folder, entries, path, data_dir):
     if isinstance(model, PseudoLabelEnsemble):
         model.rounds = _rounds(preset, said, data_dir)
     run = Run(path)
+    found = diagnose(model, test.take(slice(_DIAGNOSED)).floats().image)
+    notes = {
+        "epochs": len(history),
+        "loss": history[-1]["loss"],
+        "diagnosis": [finding._asdict() for finding in found],
+    }
     with run.claimed(preset):
-        run.finish(model, history, {"epochs": len(history), "loss": history[-1]["loss"]})
+        run.finish(model, history, notes)
     (path / "device.npz").write_bytes(entries["results.npz"])
     return f"{line}; {path}"
 
