@@ -57,7 +57,8 @@ TINY = {
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
-SLOW = ("precision", "pseudo_label_ensemble", "tagger", "workers")  # to compile, or to start
+SLOW = ("pseudo_label_ensemble", "tagger")  # to compile
+LONG = ("precision", "workers")
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,
     "intercept": 0.0, "sizes": [1, 2, 4], "times": [1.0, 2.0, 4.0], "axis": "N", "fixed": "K 3",
@@ -91,9 +92,11 @@ def test_every_benchmark_is_listed_and_tried():
     assert set(importlib.import_module("benchmarks").NAMES) == modules == set(TINY)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TINY]
-)
+def _speed(name):
+    return [pytest.mark.long] * (name in LONG) + [pytest.mark.slow] * (name in SLOW)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_speed(name)) for name in TINY])
 def test_benchmark_returns_rows(name, measure, monkeypatch, request):
     module = importlib.import_module(f"benchmarks.bench_{name}")
     if name == "metrics":

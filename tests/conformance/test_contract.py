@@ -23,10 +23,11 @@ def any_entry():
 DEFAULT = ("ReconstructionClustering", "AdversarialMixture", "UntappedVAE")
 
 
-def cases():
+def cases(further=pytest.mark.slow):
+    """Yields the models, all but a few of which are marked."""
     for entry in first_entries():
         name = entry.model.__name__
-        marks = () if name in DEFAULT else (pytest.mark.slow,)
+        marks = () if name in DEFAULT else (further,)
         yield pytest.param(entry, id=name, marks=marks)
 
 

@@ -6,7 +6,7 @@ import pytest
 from .test_contract import ROWS, any_entry, arrays_of, cases, dataset_of, eager  # noqa: F401
 
 
-@pytest.fixture(params=cases())
+@pytest.fixture(params=cases(further=pytest.mark.long))
 def entry(request, any_entry):  # noqa: F811
     return request.param
 

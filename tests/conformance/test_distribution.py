@@ -85,7 +85,7 @@ def test_two_replicas_train_as_one(name, folder):
     check_alike(folder / f"{name}-none.npz", folder / f"{name}-mirrored.npz")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", _OTHERS)
 def test_two_replicas_train_other_models_as_one(name, others):
     check_alike(others / f"{name}-none.npz", others / f"{name}-mirrored.npz")
