@@ -239,6 +239,19 @@ def test_averaged_weights_get_statistics_of_their_own():
     assert norm.momentum == 0.99
 
 
+def test_averages_are_known_inside_of_an_optimizer_that_scales():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = with_normalization(use_ema=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert model.needs_calibration
+    images = np.random.default_rng(0).random((20, 6)).astype("float32")
+    history = model.fit(images, batch_size=10, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
 def test_last_weights_keep_their_moving_statistics():
     assert not with_normalization().needs_calibration
     assert not compiled(invariant()).needs_calibration  # nothing to take statistics of

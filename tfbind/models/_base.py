@@ -101,7 +101,7 @@ class BaseModel(CheckedModel):
     @property
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
         """The optimisers of the players, in their order."""
-        optimizer = _inner(self.optimizer)
+        optimizer = inner(self.optimizer)
         return optimizer.members if isinstance(optimizer, JointOptimizer) else (optimizer,)
 
     # Steps.
@@ -149,7 +149,7 @@ class BaseModel(CheckedModel):
     @property
     def num_steps(self) -> tf.Variable:
         """The steps that the compiled model was trained by so far, a scalar."""
-        return _inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
+        return inner(self.optimizer).variables[0]  # `iterations`, but where gradients add up
 
     def _reseed(self, seed: tf.Tensor) -> None:
         """Makes the noise of the networks' own layers, such as dropout, follow from `seed`."""
@@ -305,7 +305,7 @@ def means(*names: str) -> dict[str, keras.metrics.Metric]:
     return {name: keras.metrics.Mean(name=name) for name in names}
 
 
-def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """Returns the optimiser without the one around it that scales losses."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer

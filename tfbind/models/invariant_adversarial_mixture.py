@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfbind import losses, seeds
 from tfbind._validation import check_integer, check_number
-from tfbind.models._base import Player, means
+from tfbind.models._base import Player, inner, means
 from tfbind.models._calibration import CalibratedModel
 from tfbind.models._joint import Triple
 from tfbind.models._parts import check_corruption
@@ -167,7 +167,7 @@ class InvariantAdversarialMixture(AdversarialMixture, CalibratedModel):
         """Whether weights are averaged in whose networks there is batch normalisation."""
         return bool(
             self.compiled
-            and any(member.use_ema for member in self.optimizer.members)
+            and any(member.use_ema for member in inner(self.optimizer).members)
             and self._normalizations()
         )
 
