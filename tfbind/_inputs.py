@@ -92,6 +92,8 @@ class Reader:
 
     def of_table(self, path: pathlib.Path, table: Any, first: int = 0) -> np.ndarray:
         """Returns rows of a file, from the row `first` on, as the model takes them."""
+        if isinstance(self.preparation, reading.Texts) and self.preparation.column is not None:
+            return self._checked(path, self.preparation.apply(self.preparation.in_table(table)))
         if not isinstance(self.preparation, tables.Rows):
             raise ValueError(
                 f"`{path}` must be of the kind that the run was trained on, "

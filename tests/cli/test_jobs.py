@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import csv, parquet
 
 import tfbind
 from tfbind import _jobs, _models, reading
@@ -116,6 +116,24 @@ def test_tables_by_their_row_groups(tmp_path):
     assert (done.parts, done.found, done.rows, done.left_out) == (2, 0, 130, [])
     assert answers(tmp_path / "out")["row"].to_pylist() == list(range(130))
     np.testing.assert_array_equal(answers(tmp_path / "out")["label"], model.cluster(data.array))
+
+
+def test_a_column_of_texts_by_row_groups(tmp_path):
+    """As the rows of the same texts in a CSV file, which is answered as a whole."""
+    texts = [" ".join(RANDOM.choice([f"word{i}" for i in range(50)], 4)) for _ in range(250)]
+    whole, parted = tmp_path / "texts.csv", tmp_path / "texts.parquet"
+    csv.write_csv(pa.table({"said": texts}), whole)
+    parquet.write_table(pa.table({"said": texts}), parted, row_group_size=60)
+    data = reading.read_data(whole, None)
+    model = tfbind.SelfLabeling(data.array.shape[1:], 3, num_heads=1, units=(8,), seed=0)
+    loaded = _models.Loaded(model, "", data.preparation, whole)
+    parts = _jobs.parts_of([whole, parted], model.event_shape)
+    job = _jobs.Job("cluster", whole, {}, {}, None, tmp_path / "out", parts)
+    done = _jobs.run(job, loaded, "local", iter)
+    assert (done.rows, done.left_out) == (500, []) and done.parts > 2
+    assert answers(tmp_path / "out")["row"].to_pylist() == 2 * list(range(250))
+    expected = model.cluster(data.array)
+    np.testing.assert_array_equal(answers(tmp_path / "out")["label"], [*expected, *expected])
 
 
 def test_groups_of_pictures(tmp_path):

@@ -93,6 +93,10 @@ class Texts(Preparation):
         counting = CountVectorizer(vocabulary=self.words, token_pattern=_WORD)
         return counting.transform(texts).multiply(self.weights).tocsr()
 
+    def in_table(self, table: pa.Table) -> list[str]:
+        """Returns the texts in the column of a table, as in training."""
+        return tables.texts_of(table, str(self.column))
+
     def read(self, path: pathlib.Path) -> list[str]:
         """Returns the texts in a file or a table.
 
@@ -106,7 +110,7 @@ class Texts(Preparation):
                 f"{', '.join(sorted(given))}. Received: another kind of file."
             )
         if self.column is not None:
-            return tables.texts_of(tables.read_table(path), self.column)
+            return self.in_table(tables.read_table(path))
         return lines_of(path)[1] if self.by_line else [read_text(path)]
 
 
