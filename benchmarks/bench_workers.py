@@ -45,15 +45,21 @@ def _alone(settings):
 
 
 def _together(settings):
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
-    for each in sockets:
-        each.close()
+    cluster = {"worker": free_addresses(2)}
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
     workers = [_start(settings, TF_CONFIG=json.dumps(task)) for task in tasks]
     return max(map(_seconds, workers))
+
+
+def free_addresses(number):
+    """Returns addresses on this machine that nobody listens at."""
+    sockets = [socket.socket() for _ in range(number)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
 
 
 def _start(settings, **environment):

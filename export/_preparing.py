@@ -189,6 +189,7 @@ def _scaled_values(
 def _from_text(served: Endpoint, preparation: reading.Texts) -> Endpoint:
     prints = _fingerprint(tf.constant(preparation.words)).numpy()
     order = np.argsort(prints)
+    prints = prints[order]
     weights = np.array(preparation.weights, "float32")[order]
     directions = np.array(preparation.directions, "float32")[order]
     size = len(preparation.words)
@@ -197,12 +198,11 @@ def _from_text(served: Endpoint, preparation: reading.Texts) -> Endpoint:
         lower = tf.strings.lower(texts, encoding="utf-8")
         words = tf.strings.split(tf.strings.regex_replace(lower, _NO_WORD, " "))  # [n, (words)]
         found = _fingerprint(words.flat_values)
-        places = tf.minimum(tf.searchsorted(prints[order], found), size - 1)
-        known = tf.cast(tf.gather(prints[order], places) == found, tf.float32)
+        places = tf.minimum(tf.searchsorted(prints, found), size - 1)
+        known = tf.cast(tf.gather(prints, places) == found, tf.float32)
         indices = tf.stack([tf.cast(words.value_rowids(), tf.int32), places], axis=1)
         counts = tf.scatter_nd(indices, known, tf.stack([tf.size(texts), size]))
-        rows = counts * weights
-        rows = rows @ directions
+        rows = counts * weights @ directions
         rows = tf.math.divide_no_nan(rows, tf.norm(rows, axis=1, keepdims=True))
         scaled = (rows + 1) / 2 if preparation.unit else rows * directions.shape[1] ** 0.5
         return served.function(scaled)

@@ -40,6 +40,23 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         raise OSError(error.errno or errno.EIO, what, os.fspath(path)) from error
 
 
+@contextlib.contextmanager
+def claiming(path: str | os.PathLike, taken: str) -> Iterator[None]:
+    """Holds the lock file `path` during the body; a crash does not leave it held.
+
+    Raises:
+        ValueError: With the sentence `taken`, if another process holds it.
+    """
+    import filelock  # slow, and for trainings and jobs alone
+
+    try:
+        held = filelock.FileLock(path).acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise ValueError(taken) from error
+    with held:
+        yield
+
+
 def partial_path(path: pathlib.Path) -> pathlib.Path:
     """Returns the name under which `path` is written, which a killed process leaves behind."""
     return path.with_name(f".partial-{path.name}")

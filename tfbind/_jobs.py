@@ -12,7 +12,6 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import filelock
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
@@ -91,13 +90,8 @@ class Job(NamedTuple):
         files = [path for part in self.parts for path in part.files]
         about = [self.verb, self.changes, loaded.preparation.to_json(), len(self.parts)]
         key = storing.key_of([loaded.source, *dict.fromkeys(files)], *about)
-        try:
-            held = filelock.FileLock(self.out / _LOCK).acquire(blocking=False)
-        except filelock.Timeout as error:
-            raise ValueError(
-                f"`--out` must be a folder where no other job is at work. Received: `{self.out}`."
-            ) from error
-        with held:
+        taken = f"`--out` must be a folder where no other job is at work. Received: `{self.out}`."
+        with _files.claiming(self.out / _LOCK, taken):
             self._check(key)
             yield
 

@@ -1,6 +1,6 @@
 """Rows of a matrix, dense or sparse: checked as one, given out dense, a batch at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,12 @@ def taker(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:
         held = tf.constant(array)
         return lambda rows: tf.gather(held, rows)
     return _sparse_taker(_compressed(array))
+
+
+def taker_of_all(arrays: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Returns what `taker` does, of several arrays: a function to a dict of their rows."""
+    takers = {key: taker(array) for key, array in arrays.items()}
+    return lambda rows: {key: take(rows) for key, take in takers.items()}
 
 
 def readers(*arrays: Any) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+SCORED = 10_000  # examples that are scored or counted of those that stay on the disk
 _CHUNK = 2**24  # bytes that are read at a time where all rows are gone through
 
 

@@ -4,13 +4,14 @@ import inspect
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
+
+from benchmarks.bench_workers import free_addresses
 
 from .distributed import ENTRIES
 
@@ -25,17 +26,6 @@ def start(folder, strategies, names, **environment):
     command = [sys.executable, "-m", "tests.conformance.distributed", folder, strategies, *names]
     environment = {**os.environ, **environment, "TF_NUM_INTRAOP_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment)
-
-
-def free_addresses(number):
-    """Returns addresses on this machine that nobody listens at."""
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
 
 
 def start_workers(folders, names):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,21 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.bench_workers import free_addresses
 from tfbind import training
 from tfbind.training import workers
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 _TOLD_WITHIN = 90  # seconds after a worker was lost, on a busy machine
-
-
-def free_addresses(number=2):
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return ",".join(addresses)
 
 
 # The command line, with a checkpoint after every epoch
@@ -48,7 +38,7 @@ def start(run, addresses, index, *options, preset="rc-tiny"):
 
 def train_together(run, *options, **settings):
     """Trains to the end with two workers; returns what the second one said."""
-    addresses = free_addresses()
+    addresses = ",".join(free_addresses(2))
     second = start(run.parent / "unused", addresses, 1, *options, **settings)
     first = start(run, addresses, 0, *options, **settings)
     said = [process.communicate(timeout=900)[1] for process in (first, second)]
@@ -130,7 +120,7 @@ def test_a_lost_worker_stops_the_other_and_both_go_on(lost, tmp_path):
     options = ("--set", "max_epochs=12", "--set", "patience=None")
     whole, run = tmp_path / "whole", tmp_path / "run"
     train_together(whole, *options)
-    addresses = free_addresses()
+    addresses = ",".join(free_addresses(2))
     processes = [start(run, addresses, index, *options) for index in range(2)]
     wait_for(run / "checkpoint-00002", processes)
     os.kill(processes[lost].pid, signal.SIGKILL)

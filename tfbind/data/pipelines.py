@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._rows import readers, taker
+from tfbind._rows import readers, taker, taker_of_all
 from tfbind._validation import check_array, check_integer
 
 
@@ -211,9 +211,9 @@ def array_epochs(
     size = next(iter(arrays.values())).shape[0]
     batch_size = min(check_integer("batch_size", batch_size, 1), size)
     steps = size // batch_size
-    takers = {name: taker(array) for name, array in arrays.items()}
+    take = taker_of_all(arrays)
     rows = _shuffled_rows([size], batch_size, steps, seed, initial_epoch)
-    batches = rows.map(lambda rows: {name: take(rows[:, 0]) for name, take in takers.items()})
+    batches = rows.map(lambda some: take(some[:, 0]), readers(*arrays.values()))
     return batches.prefetch(4), steps
 
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfbind import seeds
+from tfbind._validation import check_number
 
 
 class Corruption(keras.layers.Layer):
@@ -34,3 +35,15 @@ class Corruption(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
+
+
+class ElementwiseCorruption(Corruption):
+    """Noise that hits each element with a probability, and the others not at all."""
+
+    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
+        probability = check_number("probability", probability, 0, 1)
+        super().__init__(seed=seed, **kwargs)
+        self.probability = probability
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability}

@@ -1,15 +1,12 @@
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._validation import check_number
-from tfbind.layers._corruption import Corruption
+from tfbind.layers._corruption import ElementwiseCorruption
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class BitFlipNoise(Corruption):
+class BitFlipNoise(ElementwiseCorruption):
     """Flips a random part of the elements of a binary input: `x + n * (1 - 2 * x)`.
 
     Args:
@@ -37,14 +34,6 @@ class BitFlipNoise(Corruption):
         Grouping. NIPS, 2016. https://arxiv.org/abs/1606.06724, supplementary material A.1.
     """
 
-    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
-        probability = check_number("probability", probability, 0, 1)
-        super().__init__(seed=seed, **kwargs)
-        self.probability = probability
-
     def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         flip = tf.cast(seeds.uniform(tf.shape(inputs), seed) < self.probability, inputs.dtype)
         return inputs + flip * (1.0 - 2.0 * inputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "probability": self.probability}

@@ -1,15 +1,12 @@
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._validation import check_number
-from tfbind.layers._corruption import Corruption
+from tfbind.layers._corruption import ElementwiseCorruption
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class MaskingNoise(Corruption):
+class MaskingNoise(ElementwiseCorruption):
     """Sets a random part of the elements to 0.
 
     Use it on what stays of its kind when parts are missing, such as the word weights of texts. The
@@ -41,13 +38,5 @@ class MaskingNoise(Corruption):
         Machine Learning Research, 2010, section 3.3.
     """
 
-    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
-        probability = check_number("probability", probability, 0, 1)
-        super().__init__(seed=seed, **kwargs)
-        self.probability = probability
-
     def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.where(seeds.uniform(tf.shape(inputs), seed) < self.probability, 0.0, inputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "probability": self.probability}

@@ -1,15 +1,12 @@
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from tfbind import seeds
-from tfbind._validation import check_number
-from tfbind.layers._corruption import Corruption
+from tfbind.layers._corruption import ElementwiseCorruption
 
 
 @keras.saving.register_keras_serializable("tfbind")
-class SaltAndPepperNoise(Corruption):
+class SaltAndPepperNoise(ElementwiseCorruption):
     """Sets a random part of the elements to 1 or 0, half of them each.
 
     The noise under which Reconstruction Clustering trains its autoencoder.
@@ -40,15 +37,7 @@ class SaltAndPepperNoise(Corruption):
         2016. https://arxiv.org/abs/1511.06418, section 3.1.
     """
 
-    def __init__(self, probability: float, *, seed: int | None = None, **kwargs: Any) -> None:
-        probability = check_number("probability", probability, 0, 1)
-        super().__init__(seed=seed, **kwargs)
-        self.probability = probability
-
     def corrupt(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         draw = seeds.uniform(tf.shape(inputs), seed)
         salted = tf.where(draw < self.probability / 2, 1.0, inputs)
         return tf.where((draw >= self.probability / 2) & (draw < self.probability), 0.0, salted)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "probability": self.probability}

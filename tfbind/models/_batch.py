@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfbind._rows import check_lazy, dense, differ, is_lazy, taker
+from tfbind._rows import check_lazy, dense, differ, is_lazy, readers, taker_of_all
 from tfbind._validation import check_array, check_shape, spell_shape
 
 # Around a sentence in a pipeline's assertion, which comes out in the middle of TensorFlow's.
@@ -276,10 +276,12 @@ def _within(low: tf.Tensor, high: tf.Tensor, field: Field) -> tf.Tensor:
 
 
 def text(number: tf.Tensor) -> tf.Tensor:
+    """Returns a number as a person writes it, a string `[]`."""
     return tf.strings.as_string(number, shortest=number.dtype.is_floating)
 
 
 def assertion(holds: tf.Tensor, rule: str, *received: Any) -> tf.Operation:
+    """Returns what fails, unless `holds`, with a sentence that `one_sentence` finds."""
     sentence = tf.strings.join([_OPEN, rule, " Received: ", *received, _CLOSE])
     return tf.debugging.Assert(holds, [sentence], summarize=1)
 
@@ -334,7 +336,6 @@ def dense_batch(data: Any) -> Any:
 def batches(data: Mapping, batch_size: int, shuffle: bool = False) -> tf.data.Dataset:
     """Returns checked arrays in dense batches, in the order in which Keras goes through arrays."""
     size = data["image"].shape[0]
-    takers = {key: taker(value) for key, value in data.items()}
 
     def order(_: tf.Tensor) -> tf.Tensor:
         rows = tf.range(size, dtype=tf.int64)
@@ -342,7 +343,7 @@ def batches(data: Mapping, batch_size: int, shuffle: bool = False) -> tf.data.Da
 
     rows = tf.data.Dataset.range(1).map(order).flat_map(tf.data.Dataset.from_tensor_slices)
     rows = rows.batch(batch_size, drop_remainder=size % batch_size == 0)  # a known shape if all fit
-    dataset = rows.map(lambda some: {key: take(some) for key, take in takers.items()})
+    dataset = rows.map(taker_of_all(data), readers(*data.values()))
     steps = -(-size // batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfbind import _replicas
 from tfbind.models import _batch
+from tfbind.models._parts import batch_normalizations
 
 # Settings of optimizers that would see a replica's own gradients
 _OF_ONE_REPLICA = ("clipnorm", "global_clipnorm", "clipvalue", "gradient_accumulation_steps")
@@ -168,12 +169,8 @@ class DistributedModel(keras.Model):
     @contextlib.contextmanager
     def _joint_normalization(self) -> Iterator[None]:
         """Makes Keras' batch normalisation take its statistics over the batch of all replicas."""
-        layers = [
-            layer
-            for layer in self._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
-        ]
-        joint = layers if self.num_replicas > 1 else []
+        layers = batch_normalizations(self) if self.num_replicas > 1 else []
+        joint = [layer for layer in layers if not layer.synchronized]
         for layer in joint:
             layer.synchronized = True
         try:

@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 
 from tfbind import seeds
 from tfbind._validation import check_array, check_shape
-from tfbind.models._parts import run
+from tfbind.models._parts import batch_normalizations, run
 
 tfd = tfp.distributions
 
@@ -214,12 +214,11 @@ def check_probabilities(weights: Any, num_clusters: int) -> np.ndarray:
 
 def check_discriminator(discriminator: keras.Model) -> None:
     """Raises if a layer of it normalises by the batch."""
-    for layer in discriminator._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            raise ValueError(
-                "`discriminator` must have no batch normalisation, since its gradient is "
-                f"penalised example by example. Received: the layer {layer.name!r}."
-            )
+    for layer in batch_normalizations(discriminator):
+        raise ValueError(
+            "`discriminator` must have no batch normalisation, since its gradient is penalised "
+            f"example by example. Received: the layer {layer.name!r}."
+        )
 
 
 def check_prior(prior: Any, num_clusters: int, latent_dim: int) -> keras.Layer | np.ndarray:

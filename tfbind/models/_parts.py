@@ -70,6 +70,12 @@ def restore_parts(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     return {**config, **made}
 
 
+def batch_normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Returns the layers of a network, at any depth, that normalise by the batch."""
+    layers = network._flatten_layers()
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 def run(part: keras.Layer, inputs: Any, training: bool | None = None) -> Any:
     """Returns what a part makes of its inputs, in the mode of the step or in one of its own.
 

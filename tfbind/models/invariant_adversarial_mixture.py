@@ -10,7 +10,7 @@ from tfbind._validation import check_integer, check_number
 from tfbind.models._base import Player, inner, means
 from tfbind.models._calibration import CalibratedModel
 from tfbind.models._joint import Triple
-from tfbind.models._parts import check_corruption
+from tfbind.models._parts import batch_normalizations, check_corruption
 from tfbind.models.adversarial_mixture import AdversarialMixture
 
 # Of the even use of the components in the information; the authors' of IMSAT
@@ -168,18 +168,14 @@ class InvariantAdversarialMixture(AdversarialMixture, CalibratedModel):
         return bool(
             self.compiled
             and any(member.use_ema for member in inner(self.optimizer).members)
-            and self._normalizations()
+            and batch_normalizations(self)
         )
-
-    def _normalizations(self) -> list[keras.layers.BatchNormalization]:
-        layers = self._flatten_layers(include_self=False)
-        return [each for each in layers if isinstance(each, keras.layers.BatchNormalization)]
 
     def reset_statistics(self) -> None:
         self._num_observed = 0
 
     def observe(self, images: tf.Tensor, seed: tf.Tensor) -> None:
-        layers = self._normalizations()
+        layers = batch_normalizations(self)
         momenta = [layer.momentum for layer in layers]
         try:
             for layer in layers:
@@ -221,10 +217,9 @@ class InvariantAdversarialMixture(AdversarialMixture, CalibratedModel):
         return {
             **super().get_config(),
             "corruption": keras.saving.serialize_keras_object(self.corruption),
-            **{
-                name: getattr(self, name)
-                for name in ("invariance_weight", "cycle_weight", "cycle_steps")
-            },
+            "invariance_weight": self.invariance_weight,
+            "cycle_weight": self.cycle_weight,
+            "cycle_steps": self.cycle_steps,
         }
 
     @classmethod

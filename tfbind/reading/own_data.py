@@ -168,6 +168,17 @@ def read_data(
     options = options or Options()
     opened = open_data(path, options)
     preparation = preparation or opened.prepared_for(wanted or Wanted(()))
+    return load(opened, path, preparation, options, watch)
+
+
+def load(
+    opened: DataFiles,
+    path: str | os.PathLike,
+    preparation: Preparation,
+    options: Options,
+    watch: Watch,
+) -> OwnData:
+    """Loads what `open_data(path, options)` has opened; the arguments are those of `read_data`."""
     loaded = opened.load(preparation, watch)
     return OwnData(
         path=os.path.abspath(path),

@@ -94,12 +94,9 @@ class Store:
         shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
         partial.mkdir()
         try:
-            self._write_into(partial, parts)
-            os.replace(partial, self.path)
-        except OSError as error:
-            if error.errno is None or error.filename is not None:
-                raise
-            raise OSError(error.errno, error.strerror, str(partial)) from error  # a full disk
+            with _files.naming(partial):
+                self._write_into(partial, parts)
+                os.replace(partial, self.path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -158,6 +158,16 @@ class LargeTable:
         """Returns the table without some columns."""
         return LargeTable(self._files, (*self._left_out, *names))
 
+    def check_same(self) -> None:
+        """Raises ValueError if files differ in their columns."""
+        schemas = [file.schema_arrow.remove_metadata() for file in self._opened]
+        for path, schema in zip(self._files, schemas, strict=True):
+            if schema != schemas[0]:
+                raise ValueError(
+                    f"`{path}` must have the columns of `{self._files[0]}`, "
+                    f"{', '.join(map(str, schemas[0]))}. Received: {', '.join(map(str, schema))}."
+                )
+
     def parts(self, watch: Callable[[Sequence], Iterable] = iter) -> Iterator[pa.Table]:
         """Yields all rows, some at a time; `watch` is called with the files."""
         for file in watch(self._opened):
@@ -177,21 +187,11 @@ def open_tables(files: Sequence[pathlib.Path]) -> pa.Table | LargeTable:
     """
     if any(path.suffix.lower() != ".parquet" for path in files):
         return read_table(files[0])
-    _check_same(files)
     large = LargeTable(files)
+    large.check_same()
     if storing.is_large(large.num_rows, (len(large.column_names),)):
         return large
     return pa.concat_tables([read_table(path) for path in files])
-
-
-def _check_same(files: Sequence[pathlib.Path]) -> None:
-    schemas = [_opened(path).schema_arrow.remove_metadata() for path in files]
-    for path, schema in zip(files, schemas, strict=True):
-        if schema != schemas[0]:
-            raise ValueError(
-                f"`{path}` must have the columns of `{files[0]}`, "
-                f"{', '.join(map(str, schemas[0]))}. Received: {', '.join(map(str, schema))}."
-            )
 
 
 def _opened(path: pathlib.Path) -> parquet.ParquetFile:
@@ -257,8 +257,10 @@ def only_texts(table: pa.Table) -> str | None:
     """Returns the one column of different texts; None if there is none, or others say something."""
     names = table.column_names
     free = [name for name in names if _is_free(table[name])]
+    if len(free) != 1:
+        return None
     is_silent = all(isinstance(_fitted(name, table[name], unit=False), str) for name in names)
-    return free[0] if len(free) == 1 and is_silent else None
+    return free[0] if is_silent else None
 
 
 def texts_of(table: pa.Table, name: str) -> list[str]:

@@ -80,7 +80,11 @@ class Texts(Preparation):
 
     def apply(self, texts: Sequence[str]) -> np.ndarray:
         """Returns texts as float32 `[n, D]`; one without a known word is all zero, or a half."""
-        rows = self.weighed(texts) @ np.array(self.directions)
+        return self.directed(self.weighed(texts))
+
+    def directed(self, weights: "csr_matrix") -> np.ndarray:
+        """Returns texts of which the words are `weighed`, as `apply` does."""
+        rows = weights @ np.array(self.directions)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(lengths == 0, 1, lengths)
         rows = (rows + 1) / 2 if self.unit else rows * len(self.directions[0]) ** 0.5
@@ -159,11 +163,12 @@ class TextFiles(DataFiles):
 
     def load(self, preparation: Any, watch: Watch = iter) -> Loaded:
         """Returns all texts as vectors; the notes tell how many hold no known word."""
-        rows = preparation.apply(self.texts)
+        weights = preparation.weighed(self.texts)
         known = None if self.classes is None else np.unique(self.classes, return_inverse=True)[1]
-        unknown = int((preparation.weighed(self.texts).getnnz(axis=1) == 0).sum())
+        unknown = int((weights.getnnz(axis=1) == 0).sum())
         told = f"{unknown} texts hold none of these words; their clusters mean nothing."
-        return Loaded(rows, self.names, known, (told,) if unknown else (), texts=self.texts)
+        notes = (told,) if unknown else ()
+        return Loaded(preparation.directed(weights), self.names, known, notes, texts=self.texts)
 
 
 class FittedTexts(NamedTuple):

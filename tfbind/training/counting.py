@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfbind import labeling
-from tfbind._stored import Stored
+from tfbind._stored import SCORED, Stored
 from tfbind.training.diagnosis import diagnose
 from tfbind.training.folder import Path, Run
 from tfbind.training.num_clusters import select_num_clusters
@@ -15,7 +15,6 @@ from tfbind.training.selection import regroup, select_num_groups
 
 _CLUSTERS = range(2, 13)
 _TRAININGS = 3  # that have to agree on a number of clusters
-_EXAMPLES = 10_000  # of those that stay on the disk
 _STEPS = 600  # of each of them, about
 _PICTURES = 300  # that choose the number of groups
 
@@ -65,7 +64,7 @@ def with_num_clusters(preset: Preset, examples: Any, verbose: int = 0) -> Preset
     """
     preset.setting("num_clusters")
     if isinstance(examples, Stored):
-        examples = np.asarray(examples[:_EXAMPLES])
+        examples = np.asarray(examples[:SCORED])
     if examples.ndim > 2:
         return preset.changed(num_clusters=_agreed(preset, examples, verbose))
     return preset.changed(num_clusters=count_by_mixture(examples))

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import filelock
 import keras
 import numpy as np
 
@@ -172,14 +171,11 @@ class Run:
         """
         self.check(preset, given)
         self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            held = filelock.FileLock(self.path / _LOCK).acquire(blocking=False)
-        except filelock.Timeout as error:
-            raise ValueError(
-                "`run` must be a folder where no other training is at work. Received: "
-                f"{str(self.path)!r}, where one is; wait for its end, or choose another folder."
-            ) from error
-        with held:
+        taken = (
+            "`run` must be a folder where no other training is at work. Received: "
+            f"{str(self.path)!r}, where one is; wait for its end, or choose another folder."
+        )
+        with _files.claiming(self.path / _LOCK, taken):
             if not (self.path / "preset.json").exists():
                 given_too = {**preset.to_json(), "given": given}
                 self._write("preset.json", json.dumps(given_too, indent=2))

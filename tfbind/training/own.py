@@ -4,6 +4,7 @@ import os
 
 from tfbind import data, reading
 from tfbind.reading.data_files import Watch
+from tfbind.reading.own_data import load
 from tfbind.training.preset import Preset
 from tfbind.training.tasks import Grouping
 
@@ -45,8 +46,10 @@ def own_data(
     >>> data.array.shape, sorted(set(data.array.ravel().tolist()))
     ((20, 8, 8, 1), [0.0, 1.0])
     """
+    options = options or reading.Options()
     opened = reading.open_data(path, options)
-    return reading.read_data(path, wanted_by(preset, opened), options, watch=watch)
+    preparation = opened.prepared_for(wanted_by(preset, opened))
+    return load(opened, path, preparation, options, watch)
 
 
 def wanted_by(preset: Preset, opened: reading.DataFiles) -> reading.Wanted:

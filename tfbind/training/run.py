@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfbind._catalogue import is_boxed
-from tfbind._stored import Stored
+from tfbind._stored import SCORED, Stored
 from tfbind._validation import check_array, check_integer
 from tfbind.models._calibration import Calibration
 from tfbind.models._relabeling import Relabeling, RelabelingModel
@@ -33,7 +33,6 @@ from tfbind.training.workers import Team, one_sentence, team_of
 _MAX_STEPS_PER_EXECUTION = 100
 _DIAGNOSED = 5000  # examples
 _SCORE_BATCH = 500  # of examples, when starts are compared
-_SCORED_IF_STORED = 10_000  # examples, likewise, if they stay on the disk
 
 
 def train(
@@ -180,7 +179,7 @@ def _train_start(
     )
     examples = _source(preset, data_dir, images, labels, own).training()
     if isinstance(examples.image, Stored):
-        examples = examples.take(slice(_SCORED_IF_STORED))
+        examples = examples.take(slice(SCORED))
     return model.unsupervised_score(examples.floats().image, _SCORE_BATCH)
 
 

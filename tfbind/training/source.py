@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbind._stored import Stored
+from tfbind._stored import SCORED, Stored
 from tfbind.reading import OwnData
 from tfbind.training.tasks import Examples, Task
 
 _NUM_WATCHED = 500  # of examples that the caller gave
-_NUM_SCORED = 10_000  # of examples that stay on the disk
 
 Given = Mapping[str, Any] | None  # what a run remembers of data that its caller gave
 
@@ -50,7 +49,7 @@ class Source(NamedTuple):
     def test(self, split: str | None = None) -> Examples:
         if self.own is not None:
             stays = isinstance(self.own.array, Stored)
-            rows = self.own.held_out[: _NUM_SCORED if stays else None]
+            rows = self.own.held_out[: SCORED if stays else None]
             return self._of_own(self.own, rows).take(slice(None))
         if self.examples is not None:
             return self.examples.floats()

@@ -104,10 +104,9 @@ class Task:
                 "`images` must be an array in a run of a preset. Received: a sparse matrix; give "
                 "it to the `fit` of a model, or make it dense with its `toarray()`."
             )
-        images = images if isinstance(images, Stored) else np.asarray(images)
-        if isinstance(images, Stored):
-            return Examples(images, None if labels is None else np.asarray(labels, "int32"))
-        images = images if images.dtype == np.uint8 else images.astype("float32", copy=False)
+        if not isinstance(images, Stored):
+            images = np.asarray(images)
+            images = images if images.dtype == np.uint8 else images.astype("float32", copy=False)
         return Examples(images, None if labels is None else np.asarray(labels, "int32"))
 
     def training_data(self, examples: Examples, batch_size: int, seed: int) -> TrainingData:
