@@ -120,7 +120,12 @@ def cluster(
     def found(items):
         probabilities = _predicted(loaded.model, items)["probabilities"]
         return [
-            {"image": item.name, "label": int(row.argmax()), "probability": float(row.max())}
+            {
+                "image": item.name,
+                "file": str(item.file),
+                "label": int(row.argmax()),
+                "probability": float(row.max()),
+            }
             for item, row in zip(items, probabilities, strict=True)
         ]
 

@@ -79,6 +79,39 @@ def test_photographs_keep_their_greys(tmp_path):
     assert data.preparation == reading.Pictures(height=16, width=16, channels=3, fit="crop")
 
 
+def landscape(brightness, size=60):
+    """A sky of `brightness` that fades towards a darker ground: many greys, low contrast."""
+    fade = np.linspace(brightness, 0.5 * brightness, size)[:, None]
+    clouds = 0.1 * brightness * np.sin(np.linspace(0, 9, size))[None, :]
+    pixels = (fade + clouds)[..., None] * [0.6, 0.8, 1.0]
+    return np.uint8(255 * np.clip(pixels + RANDOM.normal(0, 0.01, pixels.shape), 0, 1))
+
+
+def test_dark_photographs_are_no_drawings(tmp_path):
+    for i in range(6):
+        PIL.Image.fromarray(landscape(0.3)).save(tmp_path / f"{i}.jpg")
+    look = reading.open_data(tmp_path).look()
+    assert look.is_colored and not look.has_two_levels
+
+
+def test_pictures_of_different_grounds_are_no_drawings(tmp_path):
+    for i, paper in enumerate([20, 80, 140, 200, 250, 110]):
+        PIL.Image.fromarray(drawing(paper=paper, ink=paper - 20)).save(tmp_path / f"{i}.png")
+    assert not reading.open_data(tmp_path).look().is_plain
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(230, 190), (40, 80), (250, 5)])
+def test_faint_drawings_and_thin_lines_are_drawings(paper, ink, tmp_path):
+    for i in range(6):
+        pixels = np.full((200, 200), float(paper))
+        pixels[50 + i : 150, 60] = pixels[50 + i, 60:110] = ink
+        noisy = np.clip(pixels + RANDOM.normal(0, 3, pixels.shape), 0, 255)
+        PIL.Image.fromarray(np.uint8(noisy)).save(tmp_path / f"{i}.png")
+    look = reading.open_data(tmp_path).look()
+    assert look.is_plain and look.has_two_levels
+    assert look.is_dark_on_light == (paper > ink)
+
+
 def test_a_person_is_told_what_he_may_not_know(tmp_path):
     frames = [PIL.Image.fromarray(drawing()) for _ in range(3)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])

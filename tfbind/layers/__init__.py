@@ -7,6 +7,7 @@ from tfbind.layers.ladder import Ladder
 from tfbind.layers.masking_noise import MaskingNoise
 from tfbind.layers.mlp import mlp
 from tfbind.layers.random_affine import RandomAffine
+from tfbind.layers.random_photo import RandomPhoto
 from tfbind.layers.row_labels import RowLabels
 from tfbind.layers.salt_and_pepper_noise import SaltAndPepperNoise
 from tfbind.layers.standardization import Standardization
@@ -18,6 +19,7 @@ __all__ = [
     "Ladder",
     "MaskingNoise",
     "RandomAffine",
+    "RandomPhoto",
     "RowLabels",
     "SaltAndPepperNoise",
     "Standardization",

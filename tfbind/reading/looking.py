@@ -8,8 +8,10 @@ import numpy as np
 from tfbind.reading.pictures import grey
 
 LOOKED_AT = 64  # pictures, evenly spread, that are looked at before all are read
-_NEAR = 0.15  # differences of brightness that paper and light make
+_NEAR = 0.15  # differences of brightness that paper and light make, at most
+_FAINT = 0.3  # the same as a share of the contrast, where that is low
 _PLAIN = 0.5  # share of the pixels of a plain ground, at least
+_INK = 0.999  # share of the pixels that are no further from the ground than its ink: lines are thin
 _LEVELS = 0.9  # share of the pixels near ground or ink where there are two levels
 _COLORFUL = 0.1  # difference of channels that is a colour
 _WIDE = 256  # bins of grey
@@ -25,7 +27,7 @@ class Look(NamedTuple):
         low: Lowest value among those looked at.
         high: Highest value.
         sparsity: Share of elements that are the ground of a picture, or zero elsewhere.
-        is_plain: Whether pictures stand on a ground of one brightness.
+        is_plain: Whether all pictures stand on a ground of one brightness.
         is_dark_on_light: Whether that ground is the lighter part.
         has_two_levels: Whether there is little between ground and figures.
         is_colored: Whether pictures have colours.
@@ -79,12 +81,13 @@ def tones_of(picture: np.ndarray) -> Tones:
     edge = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
     ground = float(np.median(edge))
     away = np.abs(light - ground)
-    ink = float(np.quantile(away, 0.99))
-    between = (away > _NEAR * max(1.0, ink)) & (away < ink - 2 * _NEAR)
+    ink = float(np.quantile(away, _INK))
+    near = min(_NEAR, _FAINT * ink)
+    between = (away > near) & (away < (1 - _FAINT) * ink)
     colored = np.ptp(picture, axis=-1) > _COLORFUL
     return Tones(
         ground,
-        float((away < _NEAR).mean()),
+        float((away <= near).mean()),
         bool(between.mean() < 1 - _LEVELS),
         colored.mean() > 0.01,
     )
@@ -94,11 +97,13 @@ def painted(pictures: Iterable[np.ndarray]) -> dict[str, Any]:
     """Returns the fields of `Look` that tell how most of some pictures are painted."""
     tones = [tones_of(picture) for picture in pictures]
     sparsity = float(np.median([each.sparsity for each in tones]))
-    plain = sparsity > _PLAIN
+    grounds = np.array([each.ground for each in tones])
+    alike = float(np.median(np.abs(grounds - np.median(grounds)))) < _NEAR
+    plain = sparsity > _PLAIN and alike
     return {
         "sparsity": sparsity,
         "is_plain": plain,
-        "is_dark_on_light": plain and float(np.median([each.ground for each in tones])) > 0.5,
+        "is_dark_on_light": plain and float(np.median(grounds)) > 0.5,
         "has_two_levels": float(np.mean([each.two_levels for each in tones])) > 0.5,
         "is_colored": float(np.mean([each.colored for each in tones])) > 0.5,
     }

@@ -22,6 +22,19 @@ ROWS_NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each 
 _IMAGES = 40_000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
 _FEW = 10  # clusters where nobody says how many
+_PHOTO_STEPS = 1000  # of a training on photographs, each of which takes longer
+_SMALLEST_BATCH = 64  # of pictures: labels are balanced within one
+_PHOTO_VIEWS = Part(
+    "RandomPhoto",
+    rotation=15.0,
+    scale=0.3,
+    shear=0.1,
+    shift=6.0,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    seed=0,
+)
 
 
 class Plan(NamedTuple):
@@ -89,19 +102,32 @@ def _clusters(look: reading.Look, has_pixels: bool, find: str | None) -> Plan:
     preset, steps, reasons = of_kind(look, why)
     preset = preset.changed(num_clusters=len(look.classes) or _FEW)
     preset = _named(preset, steps=steps, num_images=look.num)
-    photographs = look.kind == "pictures" and not look.has_two_levels
-    options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if photographs else {}
+    sized = look.kind == "pictures" and _are_photographs(look)
+    options = {"size": (_SIDE, _SIDE), "color": look.is_colored} if sized else {}
     return Plan(preset, reasons, options)
 
 
+def _are_photographs(look: reading.Look) -> bool:
+    """Tells photographs from what is drawn or written in few tones, or in greys on plain paper."""
+    return not look.has_two_levels and (look.is_colored or not look.is_plain)
+
+
 def _of_pictures(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]]:
+    """Returns a preset whose labels are solved in every step, in batches for some steps."""
+    preset = get("sela-mnist")
+    steps, views = _STEPS, "turned and moved"
+    if _are_photographs(look):
+        steps, views = _PHOTO_STEPS, "from elsewhere, mirrored and in another light"
+        preset = preset.changed(augmentation=_PHOTO_VIEWS)
+    size = max(_SMALLEST_BATCH, min(preset.batch_size, look.num * _EPOCHS[1] // steps))
+    preset = preset.changed(batch_size=size, num_online_epochs=_epochs(steps, size, look.num))
     reasons = (
         f"Finds the kinds of {look.kind} ({why}; --find groups finds the parts of each).",
         "By self-labelling: a classifier and balanced labels that fit each other, and views of "
-        "each picture that leave its kind as it is.",
-        f"Trains for about {_STEPS} steps; clusters come out as large as it is told, or equal.",
+        f"each picture, {views}.",
+        f"Trains for about {steps} steps; clusters come out as large as it is told, or equal.",
     )
-    return get("sela-mnist"), _STEPS, reasons
+    return preset, steps, reasons
 
 
 def _of_rows(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]]:
