@@ -57,7 +57,10 @@ TINY = {
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
-SLOW = ("pseudo_label_ensemble", "tagger")  # to compile
+SLOW = (  # to trace and compile
+    *("adversarial_mixture", "labeling", "pseudo_label_ensemble", "scaling", "serving"),
+    *("streaming", "tagger", "training", "untapped_vae"),
+)
 LONG = ("precision", "workers")
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,

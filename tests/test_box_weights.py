@@ -47,6 +47,7 @@ def boxed(run):
     return training.Run(_catalogue.boxed()[run.preset.name])
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_run(run, box_weights):
     card = box_weights.put(run)
     images = data.load("simple_superposition", "test[:5]")[0]
@@ -58,6 +59,7 @@ def test_answers_are_those_of_the_run(run, box_weights):
     assert json.loads((boxed(run).path / "card.json").read_text()) == card
 
 
+@pytest.mark.slow
 def test_no_optimizer_is_put_in(run, box_weights):
     box_weights.put(run)
     assert not boxed(run).load().compiled
@@ -65,6 +67,7 @@ def test_no_optimizer_is_put_in(run, box_weights):
     assert sizes[1] < 0.5 * sizes[0]
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_put_in_as_float16(run, box_weights, monkeypatch):
     box_weights.put(run)
     full = boxed(run).path.joinpath("model.keras").stat().st_size

@@ -34,6 +34,7 @@ def public():
 
 
 PUBLIC = public()
+SLOW = ("tfbind.sklearn.", "tfbind.reporting.report", "tfbind.serving.write_page")  # to train
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -53,7 +54,14 @@ def test_a_keras_class_shows_an_example(name):
     assert ">>>" in inspect.getdoc(PUBLIC[name])
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if ">>>" in (PUBLIC[name].__doc__ or "")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.startswith(SLOW))
+        for name in PUBLIC
+        if ">>>" in (PUBLIC[name].__doc__ or "")
+    ],
+)
 def test_the_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -52,6 +52,7 @@ def test_eager_and_compiled_agree_with_graph_mode():
     assert not subject.folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", ["OpenVINO, SavedModel", "OpenVINO, ONNX"])
 def test_openvino(title):
     """A runtime that shares no code with TensorFlow's."""

@@ -144,6 +144,7 @@ def test_a_failed_training_is_told_of():
         early.fit(ROWS)
 
 
+@pytest.mark.slow
 def test_a_search_without_labels():
     search = GridSearchCV(SelfLabelingClusterer(4, **QUICK), {"learning_rate": [1e-6, 1e-2]}, cv=2)
     with pytest.warns(ConvergenceWarning):
@@ -176,6 +177,7 @@ def test_one_random_state_is_one_result(quick):
     np.testing.assert_array_equal(np.random.get_state()[1], states[1])
 
 
+@pytest.mark.slow
 def test_copies_answer_and_go_on_alike(quick, tmp_path):
     joblib.dump(quick, tmp_path / "quick.joblib")
     copies = joblib.load(tmp_path / "quick.joblib"), copy.deepcopy(quick)
@@ -195,6 +197,7 @@ def test_an_augmentation_is_an_argument_like_others():
 # Going on.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SelfLabelingClusterer, AdversarialMixtureClusterer])
 def test_going_on_keeps_the_clusters(kind):
     clusterer = kind(4, max_iter=10, random_state=0).fit(ROWS)
@@ -208,6 +211,7 @@ def test_going_on_keeps_the_clusters(kind):
     assert any(not np.array_equal(a, b) for a, b in zip(weights, after, strict=True))
 
 
+@pytest.mark.slow
 def test_it_may_begin_so():
     clusterer = SelfLabelingClusterer(4, **QUICK)
     for _ in range(10):

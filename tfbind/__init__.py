@@ -29,6 +29,7 @@ _LAYERS = (
     "Ladder",
     "MaskingNoise",
     "RandomAffine",
+    "RandomPhoto",
     "RowLabels",
     "SaltAndPepperNoise",
     "Standardization",

@@ -83,6 +83,7 @@ def test_names_that_lead_nowhere(verb):
     assert "run `tfbind train rc-multi-mnist`, then use 'runs/rc-multi-mnist'." in line
 
 
+@pytest.mark.slow
 @pytest.mark.tflite
 @pytest.mark.serving
 def test_quickstart_without_training(folder, monkeypatch):

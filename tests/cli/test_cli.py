@@ -217,6 +217,7 @@ def test_export_and_check(run, tmp_path):
         assert "is sound" in succeed("check", artifact)
 
 
+@pytest.mark.slow
 def test_export_of_one_format(run, tmp_path):
     text = succeed("export", run, "--out", tmp_path, "--format", "savedmodel")
     assert f"tfbind serve {tmp_path / 'rc-tiny'}" in text

@@ -31,6 +31,7 @@ def test_onnx_and_stablehlo(file, tmp_path):
     assert "is sound" in succeed("check", tmp_path / "small.onnx")
 
 
+@pytest.mark.slow
 def test_every_endpoint_has_an_onnx_file(tmp_path):
     autoencoder = tfbind.DenoisingAutoencoder((6, 6, 1), hidden_units=5)
     model = tfbind.ReconstructionClustering(autoencoder, num_groups=2, num_iterations=1)
@@ -64,6 +65,7 @@ def test_a_stablehlo_folder_is_not_written_over(file, tmp_path):
     assert "`folder` must be a new one." in fail(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.tflite
 def test_bench_artifact(file):
     pytest.importorskip("ai_edge_quantizer", reason="ai_edge_quantizer is not installed")
@@ -104,6 +106,7 @@ def test_what_goes_with_a_saved_model_alone(file, option):
     assert f"`{option[0]}` must go with `--format savedmodel`. Received: format=onnx." in line
 
 
+@pytest.mark.slow
 @pytest.mark.tflite
 def test_a_page_in_the_browser(tmp_path):
     grouped = tfbind.ReconstructionClustering(

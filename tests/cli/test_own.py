@@ -102,6 +102,7 @@ def test_an_interrupted_command_goes_on(run, folder, tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["groups.csv"]
 
 
+@pytest.mark.slow
 def test_a_keras_file_of_ones_own(run, folder, tmp_path):
     (tmp_path / "mine.keras").write_bytes((run / "model.keras").read_bytes())
     told = ("--invert", "--threshold", 0.4)

@@ -36,6 +36,7 @@ def test_starts_are_told_and_noted(run):
     assert training.Run(folder).preset.starts == 2
 
 
+@pytest.mark.slow
 def test_seeds_are_compared(tmp_path, data_dir):
     arguments = ("train", "sela-tiny", "--run", tmp_path / "runs", "--data-dir", data_dir)
     arguments = (*arguments, "--seeds", "1,2", *SETTINGS)

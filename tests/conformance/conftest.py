@@ -23,29 +23,40 @@ Written by the tests:
 model has nothing of the kind, such as labels or networks of the user's own.
 
 """
-# Whose tests of a model's further variants, and of these models, are slow ones.
-_TRAINING = ("test_training", "test_saving")
+# Whose tests of a model's further variants and shapes, and of these models, are slow ones.
+_SLOW_FILES = ("test_artifacts", "test_saving", "test_training")
 _SLOW = ("InvariantAdversarialMixture", "SelfLabeling", "SemiSupervisedAdversarialMixture")
 _outcomes = {}
 
 
 def pytest_generate_tests(metafunc):
     names = metafunc.fixturenames
+    takes_long = metafunc.module.__name__.rpartition(".")[2] in _SLOW_FILES
     if "event_shape" in names:
-        cases = [(entry, shape) for entry in REGISTRY for shape in entry.event_shapes]
-        ids = [f"{entry.name}-{'x'.join(map(str, shape))}" for entry, shape in cases]
-        metafunc.parametrize(("entry", "event_shape"), cases, ids=ids)
-    elif "any_entry" not in names and "entry" in names:
-        trains = metafunc.module.__name__.rpartition(".")[2] in _TRAINING
         cases = [
-            pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] * (trains and slow))
-            for entry, slow in _with_speed(REGISTRY)
+            pytest.param(
+                *(entry, shape),
+                id=f"{entry.name}-{'x'.join(map(str, shape))}",
+                marks=_marks((takes_long and further) or shape != entry.event_shapes[0]),
+            )
+            for entry, further in _with_speed(REGISTRY)
+            for shape in entry.event_shapes
+        ]
+        metafunc.parametrize(("entry", "event_shape"), cases)
+    elif "any_entry" not in names and "entry" in names:
+        cases = [
+            pytest.param(entry, id=entry.name, marks=_marks(takes_long and further))
+            for entry, further in _with_speed(REGISTRY)
         ]
         metafunc.parametrize("entry", cases, scope="module")
 
 
+def _marks(is_slow):
+    return [pytest.mark.slow] * is_slow
+
+
 def _with_speed(entries):
-    """Yields every entry, and whether its trainings are slow tests."""
+    """Yields every entry, and whether it is a further variant of a model, or of a slow one."""
     seen = set()
     for entry in entries:
         yield entry, entry.model in seen or entry.model.__name__ in _SLOW

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tfbind.training.checkpoint import Checkpoint, ResumableEarlyStopping
 
@@ -53,6 +54,7 @@ def test_keras_file_of_a_compiled_model(entry, make_compiled, tmp_path):
     assert_same_state(model, again)
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_weights(entry, make_compiled, tmp_path):
     def train(folder, epochs, from_epoch):
         model = make_compiled(entry, jit_compile=not entry.repeats_without_xla)

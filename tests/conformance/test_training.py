@@ -39,6 +39,7 @@ def test_training_reaches_every_trainable_weight(entry, make, train):
         assert (one.numpy() != other.numpy()).any(), one.path
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model(entry, train):
     (first, losses), (again, losses_again) = (
         train(entry, attempt=attempt, jit_compile=not entry.repeats_without_xla)

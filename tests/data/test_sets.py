@@ -56,6 +56,7 @@ def test_same_seed_same_images(name, small_dir, mnist_dir):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_shapes_at_full_size(tmp_path):
     images, groups = data.load("shapes", "train_multi", tmp_path)
     assert len(images) == 60_000
@@ -178,6 +179,7 @@ def test_multi_mnist_single_has_cropped_digits_in_order(small_dir, digits):
     assert len(tops) > 10
 
 
+@pytest.mark.slow
 def test_real_mnist(tmp_path, small, mnist_data_dir):
     """The made-up MNIST has the form of the real one."""
     (tmp_path / "mnist").symlink_to(mnist_data_dir / "mnist")

@@ -85,7 +85,10 @@ def fitted(model, data):
     return {name: np.array([step[name] for step in steps]) for name in steps[0]}
 
 
-MAKERS = [tagger, ladder_network, denoising_autoencoder, adversarial_mixture]
+SLOW = [
+    pytest.param(make, marks=pytest.mark.slow) for make in (ladder_network, adversarial_mixture)
+]
+MAKERS = [tagger, denoising_autoencoder, *SLOW]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -110,6 +113,7 @@ def test_twenty_steps_are_those_of_fit(make, tmp_path):
         assert _largest_difference(mine.variables, theirs.variables) < 1e-6
 
 
+@pytest.mark.slow
 def test_the_rates_of_all_optimizers_are_set(tmp_path):
     _, data = exported(adversarial_mixture, tmp_path / "step")
     runner = export.TrainStepRunner(tmp_path / "step", "cpu")

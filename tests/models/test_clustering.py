@@ -64,7 +64,16 @@ def trained(tmp_path_factory):
     return copy_of
 
 
-@pytest.fixture(params=sorted(MAKERS), scope="module")
+DEFAULT = ("common", "heads")  # one of each model; the others are among the slow tests
+
+
+@pytest.fixture(
+    params=[
+        *DEFAULT,
+        *(pytest.param(k, marks=pytest.mark.slow) for k in MAKERS if k not in DEFAULT),
+    ],
+    scope="module",
+)
 def kind(request):
     return request.param
 

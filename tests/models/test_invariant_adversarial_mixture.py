@@ -252,6 +252,7 @@ def test_averages_are_known_inside_of_an_optimizer_that_scales():
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_last_weights_keep_their_moving_statistics():
     assert not with_normalization().needs_calibration
     assert not compiled(invariant()).needs_calibration  # nothing to take statistics of

@@ -388,6 +388,7 @@ def test_blobs():
     np.testing.assert_array_equal(model.cluster(X), model.cluster(X, batch_size=7))
 
 
+@pytest.mark.slow
 def test_kill_and_resume_amid_a_round(tmp_path):
     settings = {"batch_size": 20, "shuffle": False, "verbose": 0}
     straight = small(jit_compile=False)

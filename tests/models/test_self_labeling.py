@@ -246,6 +246,7 @@ def test_labels_are_solved_in_every_step_at_first():
     assert type(model).from_config(model.get_config()).num_online_epochs == 2
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_first_label_step_changes_nothing(tmp_path):
     arguments = {"batch_size": 40, "shuffle": False, "verbose": 0}
     straight, killed, resumed = (noisy(num_online_epochs=2) for _ in range(3))

@@ -66,7 +66,13 @@ def pair(request):
     return make, *trained(make, DENSE, validation_data=(DENSE, LABELS))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] * (form not in ("csr", "dict")))
+        for form in FORMS
+    ],
+)
 def test_sparse_is_as_dense(pair, form):
     make, expected, logged = pair
     x = FORMS[form]()
@@ -158,6 +164,7 @@ def test_other_things_that_do_not_go():
         model.predict(dataset.batch(9), verbose=0)
 
 
+@pytest.mark.slow
 def test_memory_is_not_that_of_a_dense_matrix():
     script = """
 import resource

@@ -215,6 +215,7 @@ def test_mixed_precision_multiplies_in_bfloat16_alone(everywhere, normalization,
     assert 1e-6 < error.mean() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_mixed_precision_trains_alike(likelihood, policy, test_seed):

@@ -45,6 +45,7 @@ def test_a_regularizer_is_part_of_the_loss():
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"marginalize": True, "reverse": "marginal"}])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_dtype_policies_train_alike(policy, settings):

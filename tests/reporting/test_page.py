@@ -16,7 +16,10 @@ from tfbind.reporting import groups
 from .conftest import COLUMN, finished
 from .pages import assert_self_contained, read
 
-KINDS = ("rows_run", "pictures_run", "groups_run", "classes_run")
+KINDS = (
+    *("rows_run", "groups_run"),
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("pictures_run", "classes_run")),
+)
 
 
 def words(page, name):

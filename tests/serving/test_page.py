@@ -95,6 +95,7 @@ def test_the_folder_is_whole(written):
     )
 
 
+@pytest.mark.slow
 def test_the_command_shows_it(folder, tmp_path):
     heed = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as at a shell
@@ -137,6 +138,7 @@ def test_the_runtime_is_the_one_that_is_told():
         assert hashlib.sha256(data).hexdigest() == expected
 
 
+@pytest.mark.slow
 def test_what_the_page_cannot_show_is_refused(tmp_path):
     export.export_tflite(tfbind.DenoisingAutoencoder((8, 8, 1)), tmp_path / "dae.tflite")
     model = tfbind.ReconstructionClustering(tfbind.DenoisingAutoencoder((9,)), num_groups=2)

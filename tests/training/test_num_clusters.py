@@ -35,6 +35,7 @@ class KMeans:
         return self.found.score(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(40, 40, 40), (30,) * 5, (60, 50, 40, 30, 20, 15)])
 def test_it_finds_as_many_as_there_are(sizes):
     found = training.select_num_clusters(
@@ -45,6 +46,7 @@ def test_it_finds_as_many_as_there_are(sizes):
     assert found.agreements[found.candidates.index(found.best)] > 0.98
 
 
+@pytest.mark.slow
 def test_it_finds_them_with_a_model_of_ours():
     def make_model(size, seed):
         model = tfbind.SelfLabeling((6,), size, num_heads=1, units=(16, 8), seed=seed)

@@ -232,6 +232,7 @@ def test_the_mixture_has_the_settings_of_the_paper(name):
         assert sum(counts) == 73257  # the images of SVHN's training set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["amm-mnist-invariant", "samm-mnist-100-invariant"])
 def test_the_mixture_that_compares_views_averages_its_weights(name):
     model = presets.get(name).build((28, 28, 1))

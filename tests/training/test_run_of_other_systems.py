@@ -154,6 +154,7 @@ class Killed(BaseException):
     """Stands in for a signal: nothing in the library may catch it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_a_killed_run_ends_at_the_same_weights(epoch, finished, tmp_path, monkeypatch):
     class Kill(keras.callbacks.Callback):

@@ -53,6 +53,7 @@ def test_a_finished_run_is_not_done_again(straight, data_dir, monkeypatch):
     assert_same_weights(training.train(STARTS, straight, data_dir, verbose=0), Run(straight).load())
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_second_start_changes_nothing(straight, data_dir, tmp_path, monkeypatch):
     class Kill(run.Checkpoint):
         def on_epoch_begin(self, epoch, logs=None):
@@ -80,6 +81,7 @@ def test_images_of_the_caller_and_a_merged_start(tmp_path, monkeypatch):
     assert adopted[0]["chosen_seed"] == 1005
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_those_one_by_one(tmp_path, data_dir):
     alone = training.train_seeds(PRESET, tmp_path / "one", (1, 2), data_dir, verbose=0)
     beside = training.train_seeds(

@@ -106,6 +106,7 @@ class Kill(keras.callbacks.Callback):
             raise Killed
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of so few examples
 @pytest.mark.parametrize(
     "case", ["pictures", *(pytest.param(x, marks=pytest.mark.long) for x in [*CASES][1:])]
@@ -158,6 +159,7 @@ def peak_megabytes(path, num_rows):
     return int(peak)
 
 
+@pytest.mark.slow
 def test_memory_is_flat(tmp_path):
     few, many = (peak_megabytes(tmp_path / f"{n}.npy", n) for n in (4_000, 40_000))
     assert many < few + 100  # of 655 MB in float32, of which there were two or three copies

@@ -54,6 +54,7 @@ def test_iteration_scores_are_those_of_the_model_after_the_epoch(images, groups,
     assert len(history["cost_2"]) == 2 and "cost_3" not in history  # T is 2 in training
 
 
+@pytest.mark.slow
 def test_regroup_keeps_the_weights_of_a_tagger(images):
     model = make()
     changed = training.regroup(model, num_groups=5, inference_iterations=4)

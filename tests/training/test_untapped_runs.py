@@ -89,6 +89,7 @@ def test_pictures_are_classified_as_the_images_it_learned_from(
     assert float(row.split(",")[2]) == pytest.approx(expected.max(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.tflite
 def test_answers_are_alike_wherever_it_runs(answer, model, digits):
@@ -119,6 +120,7 @@ def test_answers_are_alike_wherever_it_runs(answer, model, digits):
             np.testing.assert_allclose(found[key], values, atol=2e-5, err_msg=f"{endpoint} {key}")
 
 
+@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.parametrize("answer", ["session", "grpc", "rest"], indirect=True)
 @pytest.mark.parametrize(
