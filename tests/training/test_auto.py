@@ -40,6 +40,37 @@ def test_other_data_is_clustered(look, find):
     assert plan.preset.build((8, 8, 1) if look.kind == "pictures" else (5,)).compiled
 
 
+PHOTOS = DRAWINGS._replace(is_plain=False, has_two_levels=False, is_colored=True, shape=None)
+
+
+def test_photographs_are_seen_in_another_light_and_in_enough_steps():
+    plan = training.choose(PHOTOS._replace(num=600))
+    assert plan.options == {"size": (48, 48), "color": True}
+    preset = plan.preset
+    assert preset.setting("augmentation").value.name == "RandomPhoto"
+    assert 600 // preset.batch_size * preset.max_epochs >= 900
+    assert preset.setting("num_online_epochs").value == preset.max_epochs
+    grey = training.choose(PHOTOS._replace(is_colored=False, num=10**6))
+    assert grey.options["color"] is False and grey.preset.batch_size == 250
+    assert grey.preset.setting("augmentation").value.name == "RandomPhoto"
+
+
+@pytest.mark.parametrize(
+    "change", [{"has_two_levels": True}, {"is_plain": True, "is_colored": False}]
+)
+def test_written_signs_are_not_mirrored(change):
+    plan = training.choose(PHOTOS._replace(**change), "clusters")
+    assert plan.preset.setting("augmentation").value.name == "RandomAffine"
+
+
+def test_arrays_are_moved_by_a_share_of_their_size():
+    small = PHOTOS._replace(kind="arrays", shape=(8, 16, 3))
+    assert training.choose(small).preset.setting("shift").value == 1.0
+    digits = small._replace(is_colored=False, is_plain=True, shape=(14, 14))
+    assert training.choose(digits).preset.setting("shift").value == 1.0
+    assert training.choose(PHOTOS).preset.setting("shift").value == 6.0
+
+
 def test_texts_get_an_ensemble_with_rounds_in_its_second_half():
     preset = training.choose(DRAWINGS._replace(kind="texts", shape=(32,), num=3000)).preset
     model = preset.build((32,))

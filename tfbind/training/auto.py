@@ -21,6 +21,7 @@ ROWS_UNITS = (128, 128, 64)
 ROWS_NOISE = 0.5  # on rows of deviation 1; with 1, clusters that lie near each other mix
 _IMAGES = 40_000  # that groups are learned from, with copies
 _SIDE = 48  # pixels of photographs
+_DIGIT = 28  # of other pictures
 _FEW = 10  # clusters where nobody says how many
 _PHOTO_STEPS = 1000  # of a training on photographs, each of which takes longer
 _SMALLEST_BATCH = 64  # of pictures: labels are balanced within one
@@ -29,7 +30,7 @@ _PHOTO_VIEWS = Part(
     rotation=15.0,
     scale=0.3,
     shear=0.1,
-    shift=6.0,
+    shift=6.0,  # of _SIDE
     brightness=0.4,
     contrast=0.4,
     saturation=0.4,
@@ -115,10 +116,12 @@ def _are_photographs(look: reading.Look) -> bool:
 def _of_pictures(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, ...]]:
     """Returns a preset whose labels are solved in every step, in batches for some steps."""
     preset = get("sela-mnist")
-    steps, views = _STEPS, "turned and moved"
+    steps, views, side = _STEPS, "turned and moved", _DIGIT
     if _are_photographs(look):
-        steps, views = _PHOTO_STEPS, "from elsewhere, mirrored and in another light"
+        steps, views, side = _PHOTO_STEPS, "from elsewhere, mirrored and in another light", _SIDE
         preset = preset.changed(augmentation=_PHOTO_VIEWS)
+    if look.kind == "arrays" and look.shape is not None:  # they keep their size
+        preset = preset.changed(shift=preset.setting("shift").value * min(look.shape[:2]) / side)
     size = max(_SMALLEST_BATCH, min(preset.batch_size, look.num * _EPOCHS[1] // steps))
     preset = preset.changed(batch_size=size, num_online_epochs=_epochs(steps, size, look.num))
     reasons = (
