@@ -70,7 +70,6 @@ def check_alike(one, other):
             )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", _FIRST)
 def test_two_replicas_train_as_one(name, folder):
     check_alike(folder / f"{name}-none.npz", folder / f"{name}-mirrored.npz")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+COMPILED = pytest.param(True, marks=pytest.mark.slow)
+
 
 @pytest.fixture(scope="module")
 def train(make_compiled, test_seed):
@@ -21,13 +23,14 @@ def train(make_compiled, test_seed):
     return train
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, COMPILED])
 def test_the_loss_falls(entry, jit_compile, train):
     _, losses = train(entry, jit_compile=jit_compile)
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.8 * losses[0] or not entry.loss_falls
 
 
+@pytest.mark.slow
 def test_xla_trains_alike(entry, train):
     (_, losses), (_, compiled) = train(entry, jit_compile=False), train(entry, jit_compile=True)
     assert compiled.mean() == pytest.approx(losses.mean(), rel=0.1)  # their noise may differ
@@ -62,7 +65,7 @@ def test_another_seed_gives_another_model(entry, train, test_seed):
         assert (one.numpy() != another.numpy()).any(), one.path
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, COMPILED])
 def test_evaluate(entry, jit_compile, train):
     model = train(entry, jit_compile=jit_compile)[0]
     arguments = {**entry.evaluate_arguments(entry.event_shapes[0], 12), "batch_size": 6}

@@ -64,13 +64,17 @@ def trained(tmp_path_factory):
     return copy_of
 
 
+def slow(case):
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 DEFAULT = ("common", "heads")  # one of each model; the others are among the slow tests
 
 
 @pytest.fixture(
     params=[
         *DEFAULT,
-        *(pytest.param(k, marks=pytest.mark.slow) for k in MAKERS if k not in DEFAULT),
+        *(slow(kind) for kind in MAKERS if kind not in DEFAULT),
     ],
     scope="module",
 )
@@ -156,7 +160,7 @@ def test_aligning_is_a_permutation_of_the_outputs(trained, kind):
         np.testing.assert_allclose(after["member_probabilities"], members, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["heads", "learned", "member"])
+@pytest.mark.parametrize("kind", ["heads", *(slow(kind) for kind in ("learned", "member"))])
 def test_each_clustering_inside_is_matched_by_itself(trained, kind):
     model = trained(kind)
     model.align_clusters(TRUTH, X)
@@ -166,7 +170,7 @@ def test_each_clustering_inside_is_matched_by_itself(trained, kind):
         assert np.mean(each == TRUTH) == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize("kind", ["common", "marginal"])
+@pytest.mark.parametrize("kind", ["common", slow("marginal")])
 def test_a_training_goes_on_as_if_nothing_had_been_renumbered(trained, kind):
     def after_more(model):
         model.fit(X, batch_size=32, epochs=28, initial_epoch=24, shuffle=False, verbose=0)
@@ -203,7 +207,7 @@ def test_a_fresh_training_on_other_examples_gets_the_former_numbers(trained):
 
 
 @pytest.mark.parametrize("kind", ["heads", "common", "member"])
-@pytest.mark.parametrize("num_images", [160, 200])
+@pytest.mark.parametrize("num_images", [slow(160), 200])
 def test_a_second_fit_keeps_the_numbers(trained, kind, num_images):
     model = trained(kind)
     model.end_training()

@@ -16,6 +16,8 @@ from tfbind import data, training
 from tfbind.training import callbacks, presets
 from tfbind.training.run import Source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tfbind, tmp_path_factory, data_dir):
@@ -83,7 +85,6 @@ def test_the_pictures_are_of_the_run(run, model, digits, data_dir):
             assert len(np.unique(np.asarray(picture.convert("L")))) > 20, name
 
 
-@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.tflite
 def test_answers_are_alike_wherever_it_runs(answer, model, digits):
@@ -121,7 +122,6 @@ def test_answers_are_alike_wherever_it_runs(answer, model, digits):
             np.testing.assert_allclose(found[key], values, atol=1e-4, err_msg=f"{endpoint} {key}")
 
 
-@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.parametrize("answer", ["session", "grpc", "rest"], indirect=True)
 def test_a_component_that_is_not_there_gets_no_answer(answer):
@@ -143,7 +143,6 @@ def training_data_of(preset, data_dir):
     return preset.task.training_data(examples, preset.batch_size, preset.seed)
 
 
-@pytest.mark.slow
 def test_the_scores_with_labels(digits, data_dir):
     preset = presets.get("samm-tiny")
     model = preset.build((8, 8, 1))
@@ -196,7 +195,6 @@ def svhn_dir(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["amm-svhn", "samm-svhn"])
 def test_svhn(name, svhn_dir):
     settings = {"batch_size": 10, "train_split": "train", "watched_split": "train[20:]"}

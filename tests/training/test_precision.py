@@ -41,6 +41,7 @@ def dtypes_of(endpoints):
     return {tensor["dtype"] for tensor in tensors}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [HALF[0], pytest.param(HALF[1], marks=pytest.mark.long)])
 @pytest.mark.parametrize("preset", CASES, ids=lambda preset: preset.name)
 def test_a_run_in_16_bits(preset, policy, data_dir, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from tfbind import data, metrics, training
 from tfbind.models._relabeling import Relabeling
 from tfbind.training import Run, presets, tasks
 
+pytestmark = pytest.mark.slow
+
 PRESET = presets.get("kingdra-tiny")
 
 
@@ -64,7 +66,6 @@ class Killed(BaseException):
     """Stands in for a signal: nothing in the library may catch it."""
 
 
-@pytest.mark.slow
 def test_a_run_killed_amid_a_round_ends_at_the_same_weights(run, tmp_path, data_dir, monkeypatch):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -79,7 +80,6 @@ def test_a_run_killed_amid_a_round_ends_at_the_same_weights(run, tmp_path, data_
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
 
-@pytest.mark.slow
 def test_bytes_are_labelled_as_floats(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Relabeling, "on_train_begin", lambda self, logs: seen.append(self.images))

@@ -131,6 +131,7 @@ def test_killed_twice_and_while_it_writes_a_checkpoint(straight, data_dir, tmp_p
     assert_same_run(folder, straight(PRESET))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "file"),
     [(PRESET, "model.keras"), (LIMITED, "metrics.json")],

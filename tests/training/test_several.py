@@ -146,6 +146,7 @@ def test_the_number_of_clusters_of_a_preset(tmp_path, data_dir, monkeypatch):
 IMPORTED = "(__import__('os').getpid(), __import__('tensorflow').config.threading"
 
 
+@pytest.mark.slow
 def test_results_come_in_the_order_of_the_jobs_from_processes_on_one_core():
     threads = f"{IMPORTED}.get_intra_op_parallelism_threads())"
     found = processes.side_by_side(eval, [(f"({n}, *{threads})",) for n in range(3)], 2)
@@ -155,11 +156,13 @@ def test_results_come_in_the_order_of_the_jobs_from_processes_on_one_core():
     assert processes.side_by_side(os.getpid, [()], 2) == [os.getpid()]
 
 
+@pytest.mark.slow
 def test_an_error_comes_through():
     with pytest.raises(ZeroDivisionError):
         processes.side_by_side(divmod, [(1, 1), (1, 0)], 2)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_not_waited_for():
     with pytest.raises(ValueError, match="`processes` must be no more than the memory has room"):
         processes.side_by_side(os._exit, [(3,), (3,)], 2)

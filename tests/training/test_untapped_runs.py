@@ -9,6 +9,8 @@ from tfbind import data
 from tfbind.training import evaluate, figures, presets
 from tfbind.training.tasks import Examples, unseen_classes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tfbind, tmp_path_factory, data_dir):
@@ -85,11 +87,12 @@ def test_pictures_are_classified_as_the_images_it_learned_from(
     assert result.exit_code == 0, result.output
     expected = model.predict(image[None], verbose=0)["probabilities"][0]
     _, row = (tmp_path / "labels.csv").read_text().split()
-    assert row.split(",")[:2] == ["grey", str(expected.argmax())]
-    assert float(row.split(",")[2]) == pytest.approx(expected.max(), abs=1e-5)
+    name, file, label, probability = row.split(",")
+    assert (name, file) == ("grey", str(tmp_path / "grey.png"))
+    assert int(label) == expected.argmax()
+    assert float(probability) == pytest.approx(expected.max(), abs=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.tflite
 def test_answers_are_alike_wherever_it_runs(answer, model, digits):
@@ -120,7 +123,6 @@ def test_answers_are_alike_wherever_it_runs(answer, model, digits):
             np.testing.assert_allclose(found[key], values, atol=2e-5, err_msg=f"{endpoint} {key}")
 
 
-@pytest.mark.slow
 @pytest.mark.serving
 @pytest.mark.parametrize("answer", ["session", "grpc", "rest"], indirect=True)
 @pytest.mark.parametrize(
