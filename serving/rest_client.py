@@ -123,15 +123,21 @@ class RestClient:
         self.close()
 
     def _call(self, path, body=None):
-        method, data = ("GET", None) if body is None else ("POST", dumps(body))
-        headers = {"Content-Type": "application/json"}
         try:
-            response = self._pool.request(method, self.url + path, body=data, headers=headers)
+            response = self._response(path, None if body is None else dumps(body))
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ServingError(self._silence(error)) from error
         if response.status >= 400:
             raise ServingError(_server_message(self.url + path, response))
         return self._parse(response.data)
+
+    def _response(self, path, data):
+        method, headers = "GET" if data is None else "POST", {"Content-Type": "application/json"}
+        try:
+            return self._pool.request(method, self.url + path, body=data, headers=headers)
+        except urllib3.exceptions.ProtocolError:
+            # A server may close a kept connection just as it is used. To ask twice does no harm.
+            return self._pool.request(method, self.url + path, body=data, headers=headers)
 
     def _parse(self, body):
         try:

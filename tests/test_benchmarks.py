@@ -57,11 +57,11 @@ TINY = {
         "batch_size": 4, "variants_batch_size": 2, "rounds": 1,
     },
 }  # fmt: skip
-SLOW = (  # to trace and compile
-    *("adversarial_mixture", "labeling", "pseudo_label_ensemble", "scaling", "serving"),
-    *("streaming", "tagger", "training", "untapped_vae"),
+SLOW = ("labeling", "scaling", "serving", "training")  # to trace and compile
+LONG = (
+    *("adversarial_mixture", "precision", "pseudo_label_ensemble", "streaming"),
+    *("tagger", "untapped_vae", "workers"),
 )
-LONG = ("precision", "workers")
 CURVE = {
     "name": "curve", "unit": "slope", "value": 1.0, "goal": 1.0, "at_most": True, "noise": 0.1,
     "intercept": 0.0, "sizes": [1, 2, 4], "times": [1.0, 2.0, 4.0], "axis": "N", "fixed": "K 3",

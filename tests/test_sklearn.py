@@ -68,7 +68,7 @@ def test_clusters_of_equal_size(kind):
     assert accuracy(found.labels_, truth) > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_digits_as_images():
     pixels, truth = load_digits(return_X_y=True)
     found = SelfLabelingClusterer(10, image_shape=(8, 8, 1), random_state=0).fit(pixels / 16)

@@ -61,8 +61,14 @@ def test_what_is_expected_to_fail_does_so_for_want_of_a_cluster_alone(name):
     getattr(estimator_checks, name)("TwoAtLeast", TwoAtLeast(**QUICK.get_params()))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("estimator", ALL, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        pytest.param(each, marks=pytest.mark.slow if each is ALL[0] else pytest.mark.long)
+        for each in ALL
+    ],
+    ids=lambda each: type(each).__name__,
+)
 def test_everything(estimator):
     is_game = isinstance(estimator, AdversarialMixtureClusterer)
     expected = EXPECTED | TOO_SHORT if is_game else EXPECTED

@@ -1,8 +1,10 @@
 """Both clients: the same answers as a session, and one sentence when there is none."""
 
 import concurrent.futures
+import http.server
 import json
 import socket
+import threading
 
 import numpy as np
 import pytest
@@ -152,6 +154,35 @@ def test_a_silent_server_runs_into_the_timeout():
         with serving.GrpcClient(address, "toy", timeout=0.2) as client:
             with pytest.raises(serving.ServingError, match="did not answer within 0.2 seconds"):
                 client.status()
+
+
+def test_a_kept_connection_that_is_closed_as_it_is_used_is_replaced():
+    """As where a server makes room for others."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            asked.append(self.client_address)
+            if len(asked) == 2:
+                self.close_connection = True
+                return
+            body = b'{"model_version_status": [{"version": "1", "state": "AVAILABLE"}]}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with serving.RestClient(f"http://127.0.0.1:{server.server_port}", "toy") as client:
+            assert [client.status() for _ in range(2)] == 2 * [{1: "AVAILABLE"}]
+        server.shutdown()
+    assert len(asked) == 3 and asked[0] == asked[1] != asked[2]
 
 
 def test_no_server():

@@ -114,8 +114,8 @@ def wait_for(path, processes, seconds=600):
         time.sleep(0.02)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.long), 1])
+@pytest.mark.long
+@pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_worker_stops_the_other_and_both_go_on(lost, tmp_path):
     options = ("--set", "max_epochs=12", "--set", "patience=None")
     whole, run = tmp_path / "whole", tmp_path / "run"
