@@ -1,3 +1,4 @@
+import functools
 import os
 import urllib.parse
 from typing import Any, Self
@@ -133,11 +134,14 @@ class RestClient:
 
     def _response(self, path, data):
         method, headers = "GET" if data is None else "POST", {"Content-Type": "application/json"}
+        ask = functools.partial(
+            self._pool.request, method, self.url + path, body=data, headers=headers
+        )
         try:
-            return self._pool.request(method, self.url + path, body=data, headers=headers)
+            return ask()
         except urllib3.exceptions.ProtocolError:
             # A server may close a kept connection just as it is used. To ask twice does no harm.
-            return self._pool.request(method, self.url + path, body=data, headers=headers)
+            return ask()
 
     def _parse(self, body):
         try:

@@ -68,11 +68,6 @@ CURVE = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-
-
 @pytest.fixture
 def _eager():
     tf.config.run_functions_eagerly(True)

@@ -11,13 +11,11 @@ import pytest
 
 from tfbind import _catalogue, data, training
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 NAME = "rc-simple-superposition"
 
 
 @pytest.fixture
-def box_weights(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
+def box_weights():
     return importlib.import_module("benchmarks.box_weights")
 
 

@@ -1,7 +1,6 @@
 """Scores of features on examples whose scores are known."""
 
 import importlib
-import pathlib
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from tfbind import training
 from tfbind.training.tasks import Examples
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 LABELS = np.arange(200) % 4
 MIDDLES = np.array([[8.0, 0.0], [0.0, 8.0], [-8.0, 0.0], [0.0, -8.0]])
 
@@ -23,8 +21,7 @@ class Known:
 
 
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def module():
     return importlib.import_module("benchmarks.feature_scores")
 
 

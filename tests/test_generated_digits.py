@@ -1,14 +1,12 @@
 """Readings of generated images, of a mixture whose components are known."""
 
 import importlib
-import pathlib
 
 import numpy as np
 import pytest
 
 from tfbind.training.tasks import Examples
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 LABELS = np.arange(60) % 3
 NUMBERS = np.array([5, 7, 9])  # of the classes
 
@@ -33,8 +31,7 @@ class Reader:
 
 
 @pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def module():
     return importlib.import_module("benchmarks.generated_digits")
 
 

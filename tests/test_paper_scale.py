@@ -32,13 +32,6 @@ main(sys.argv[1:])
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def from_the_root():
-    sys.path.insert(0, str(ROOT))
-    yield
-    sys.path.remove(str(ROOT))
-
-
 def of_kit(module):
     return importlib.import_module(f"benchmarks.paper_scale.{module}")
 
@@ -90,7 +83,7 @@ def noted_labels(kind, patched):
     return labels
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:For .* epochs only", "ignore:Members?", "ignore:The members")
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatch):
@@ -124,7 +117,7 @@ def test_a_training_is_that_of_fit(name, trained, restored, tmp_path, monkeypatc
         np.testing.assert_array_equal(found, labels[:-1])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_what_the_device_predicts_is_what_the_restored_model_does(name, trained, restored):
     run = training.Run(restored / name / "1")
@@ -136,7 +129,7 @@ def test_what_the_device_predicts_is_what_the_restored_model_does(name, trained,
     assert 0 < scores["error"] < 1
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_groups_are_predicted_and_scored(trained, restored, capsys):
     assert len(training.Run(restored / "tagger-tiny" / "1").history) == 5
     with np.load(restored / "tagger-tiny" / "1" / "device.npz") as said:
@@ -144,7 +137,7 @@ def test_groups_are_predicted_and_scored(trained, restored, capsys):
     assert groups.dtype == np.uint8 and set(np.unique(groups)) == {0, 1}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_programs_need_no_tensorflow_and_a_killed_run_goes_on(trained, tmp_path, monkeypatch):
     kit, killed, epochs = trained, tmp_path / "kit", iter("12345")
     shutil.copytree(kit, killed)
@@ -176,7 +169,7 @@ def test_the_programs_need_no_tensorflow_and_a_killed_run_goes_on(trained, tmp_p
             np.testing.assert_allclose(resumed[name], expected[name], atol=1e-3)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_budget_and_failures_are_one_line_each(trained, tmp_path, capsys):
     kit = tmp_path / "kit"
     shutil.copytree(trained, kit)
@@ -242,7 +235,6 @@ def test_first_weights_are_of_the_distributions_of_keras():
         np.testing.assert_array_equal(mine, again)
 
 
-@pytest.mark.long
 def test_a_second_stage_starts_from_what_the_first_one_left(tmp_path):
     start_from = of_kit("run")._start_from
     stage_1 = tmp_path / "stage-1"
@@ -257,7 +249,7 @@ def test_a_second_stage_starts_from_what_the_first_one_left(tmp_path):
     assert [value.sum() for value in values] == [0, 6, 0]  # a bias of another shape stays
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_results_come_in_small_files_the_small_things_first(trained, tmp_path, monkeypatch, capsys):
     results = of_kit("results")
     whole = sum(path.stat().st_size for path in (trained / "back").iterdir())

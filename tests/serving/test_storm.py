@@ -3,17 +3,15 @@
 `python -m benchmarks.storm_serving` sends five times as many.
 """
 
-import importlib
-import pathlib
-
 import pytest
+
+from benchmarks import storm_serving
 
 pytestmark = [pytest.mark.serving, pytest.mark.slow]
 
 
-def test_the_server_lives_through_a_storm(monkeypatch):
-    monkeypatch.syspath_prepend(str(pathlib.Path(__file__).resolve().parents[2]))
-    found = importlib.import_module("benchmarks.storm_serving").run(2_000)
+def test_the_server_lives_through_a_storm():
+    found = storm_serving.run(2_000)
     assert sum(count for name, count in found.items() if name.startswith("good")) == 1800
     assert sum(count for name, count in found.items() if name.startswith("bad")) == 200
     assert found["good_rest_of_version_2"] and found["good_grpc_of_version_2"]

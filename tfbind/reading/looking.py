@@ -98,12 +98,12 @@ def painted(pictures: Iterable[np.ndarray]) -> dict[str, Any]:
     tones = [tones_of(picture) for picture in pictures]
     sparsity = float(np.median([each.sparsity for each in tones]))
     grounds = np.array([each.ground for each in tones])
-    alike = float(np.median(np.abs(grounds - np.median(grounds)))) < _NEAR
-    plain = sparsity > _PLAIN and alike
+    ground = float(np.median(grounds))
+    plain = sparsity > _PLAIN and float(np.median(np.abs(grounds - ground))) < _NEAR
     return {
         "sparsity": sparsity,
         "is_plain": plain,
-        "is_dark_on_light": plain and float(np.median(grounds)) > 0.5,
+        "is_dark_on_light": plain and ground > 0.5,
         "has_two_levels": float(np.mean([each.two_levels for each in tones])) > 0.5,
         "is_colored": float(np.mean([each.colored for each in tones])) > 0.5,
     }

@@ -123,7 +123,7 @@ def _of_pictures(look: reading.Look, why: str) -> tuple[Preset, int, tuple[str, 
     if look.kind == "arrays" and look.shape is not None:  # they keep their size
         preset = preset.changed(shift=preset.setting("shift").value * min(look.shape[:2]) / side)
     size = max(_SMALLEST_BATCH, min(preset.batch_size, look.num * _EPOCHS[1] // steps))
-    preset = preset.changed(batch_size=size, num_online_epochs=_epochs(steps, size, look.num))
+    preset = preset.changed(batch_size=size, num_online_epochs=_EPOCHS[1])
     reasons = (
         f"Finds the kinds of {look.kind} ({why}; --find groups finds the parts of each).",
         "By self-labelling: a classifier and balanced labels that fit each other, and views of "
