@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from benchmarks import photographs
 from tfbind import export, metrics, reading, serving, training
 
 from .calls import succeed_json, tfbind
@@ -199,71 +200,14 @@ def test_short_texts(tmp_path):
     assert "topic0word" in report and "from_text" in report
 
 
-def scene(kind, random, size=48):
-    """A photograph of a beach, a wood, a street at night, hills, or one flower, in any light."""
-    rows, columns = np.mgrid[:size, :size] / size
-    grain = PIL.Image.fromarray(np.uint8(random.integers(0, 256, (6, 6)))).resize((size, size))
-    clouds = np.asarray(grain) / 255
-    horizon = random.uniform(0.35, 0.6)
-
-    def paint(*layers):
-        image = np.zeros((size, size, 3))
-        for color, where in layers:
-            image += np.clip(where, 0, 1)[..., None] * (np.array(color) - image)
-        return image
-
-    everywhere = np.ones((size, size))
-    if kind == "beach":
-        image = paint(
-            ((0.5, 0.7, 0.9), everywhere),
-            ((1, 1, 1), 0.7 * clouds),
-            ((0.1, 0.35, 0.55), rows > horizon),
-            ((0.85, 0.75, 0.55), rows > horizon + 0.2),
-        )
-    elif kind == "wood":
-        trunks = np.sin(columns * random.uniform(30, 50) + random.uniform(0, 6)) > 0.6
-        image = paint(
-            ((0.1, 0.25, 0.1), everywhere), ((0.5, 0.6, 0.25), clouds), ((0.3, 0.2, 0.12), trunks)
-        )
-    elif kind == "night":
-        roofs = np.repeat(random.uniform(0.2, 0.7, 6), size // 6)[None, :]
-        windows = (np.sin(rows * 75) > 0.3) & (np.sin(columns * 90) > 0.3) & (rows > roofs)
-        image = paint(
-            ((0.03, 0.03, 0.15), everywhere),
-            ((0.12, 0.12, 0.15), rows > roofs),
-            ((0.95, 0.8, 0.4), windows),
-        )
-    elif kind == "hills":
-        ridge = horizon + 0.12 * np.sin(columns * random.uniform(6, 14) + random.uniform(0, 6))
-        image = paint(
-            ((0.7, 0.75, 0.85), everywhere),
-            ((0.3, 0.5, 0.2), rows > ridge),
-            ((1, 1, 1), 0.3 * clouds),
-        )
-    else:
-        middle = random.uniform(0.35, 0.65, 2)
-        far = np.hypot(rows - middle[0], columns - middle[1])
-        image = paint(
-            ((0.1, 0.3, 0.2), everywhere),
-            ((0.85, 0.3, 0.4), far < 0.3),
-            ((0.95, 0.8, 0.2), far < 0.1),
-        )
-    image = image @ (np.eye(3) + random.uniform(-0.15, 0.15, (3, 3))) * random.uniform(0.6, 1.4)
-    return np.clip(image + random.normal(0, 0.02, image.shape), 0, 1)
-
-
 @pytest.mark.slow
 def test_colour_photographs(tmp_path):
     """Photographs of five kinds, of different sizes and in different light, in one folder."""
-    random = np.random.default_rng(8)
-    truth = random.integers(0, 5, 250)
+    truth = np.repeat(range(5), 50)
     folder, run = tmp_path / "photos", tmp_path / "run"
     folder.mkdir()
-    for i, kind in enumerate(truth):
-        pixels = scene(("beach", "wood", "night", "hills", "flower")[kind], random)
-        picture = PIL.Image.fromarray(np.uint8(255 * pixels))
-        wide = picture.resize((random.integers(70, 120), random.integers(70, 90)))
-        wide.save(folder / f"{i:03}.jpg")
+    for i, (_, picture) in enumerate(photographs.photographs(8, 50)):
+        picture.save(folder / f"{i:03}.jpg")
     smaller = ("--size", 32, "--set", "max_epochs=60")  # for the time of a test
     result = tfbind("train", "auto", "--data", folder, "--num-clusters", 5, *smaller, "--run", run)
     assert result.exit_code == 0, result.output
